@@ -1,0 +1,1 @@
+"""What the sweep computes and records."""

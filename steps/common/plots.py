@@ -1,0 +1,137 @@
+"""The pictures that the runs hold: matplotlib figures of numbers that are already there, drawn without a screen."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+INK = "#333333"
+WIDEST_LABEL = 24
+MOST_CELLS_WITH_NUMBERS = 20
+
+
+def _figure(width: float, height: float) -> Figure:
+    return Figure(figsize=(width, height), layout="constrained", dpi=120)
+
+
+def shortened(name: str) -> str:
+    """`name` as a label that leaves room for the picture, with no sign that matplotlib would take for a formula."""
+    text = name if len(name) <= WIDEST_LABEL else name[: WIDEST_LABEL - 1] + "…"
+    return text.replace("$", r"\$")
+
+
+def confusion_matrix(counts: np.ndarray, classes: Sequence[str], title: str) -> Figure:
+    """A heatmap of `counts`, an integer array of shape (n_classes, n_classes) with the true classes as rows."""
+    side = max(4.0, min(12.0, 1.8 + 0.8 * len(classes)))
+    figure = _figure(side + 0.8, side)
+    axes = figure.subplots()
+    labels = [shortened(name) for name in classes]
+    sns.heatmap(
+        counts,
+        annot=len(classes) <= MOST_CELLS_WITH_NUMBERS,
+        fmt="d",
+        cmap="Blues",
+        vmin=0,
+        square=True,
+        linewidths=0.5,
+        xticklabels=labels,
+        yticklabels=labels,
+        cbar_kws={"label": "records"},
+        ax=axes,
+    )
+    axes.set(xlabel="predicted class", ylabel="true class", title=title)
+    axes.tick_params(axis="y", rotation=0)
+    return figure
+
+
+def roc(curves: dict[str, tuple[np.ndarray, np.ndarray, float]], title: str) -> Figure:
+    """The ROC curves by class: false positive rates, true positive rates (both of shape (n_thresholds,)) and the area."""
+    figure = _figure(5.6, 5.2)
+    axes = figure.subplots()
+    for name, (false_positive, true_positive, area) in curves.items():
+        axes.plot(false_positive, true_positive, linewidth=2, label=f"{shortened(name)} (AUC {area:.3f})")
+    axes.plot([0, 1], [0, 1], linestyle="--", linewidth=1, color=INK, label="chance (AUC 0.500)")
+    axes.set(xlabel="false positive rate", ylabel="true positive rate", title=title, xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
+    axes.set_aspect("equal")
+    axes.legend(loc="lower right", frameon=False)
+    return figure
+
+
+def error_by_alpha(alphas: np.ndarray, errors: np.ndarray, spreads: np.ndarray, unit: str) -> Figure:
+    """The cross-validated root mean squared error against alpha, with one standard deviation over the folds.
+
+    All three of shape (n_alphas,); `errors` and `spreads` in the target's unit.
+    """
+    order = np.argsort(alphas)
+    alphas, errors, spreads = alphas[order], errors[order], spreads[order]
+    best = int(np.argmin(errors))
+    figure = _figure(6.4, 4.4)
+    axes = figure.subplots()
+    axes.fill_between(alphas, errors - spreads, errors + spreads, alpha=0.2, label="± one standard deviation over the folds")
+    axes.plot(alphas, errors, marker="o", label="mean over the folds")
+    axes.plot(
+        alphas[best],
+        errors[best],
+        marker="o",
+        markersize=11,
+        markerfacecolor="none",
+        color=INK,
+        linestyle="none",
+        label=f"best: alpha = {alphas[best]:g}",
+    )
+    axes.set_xscale("log")
+    axes.set_xticks(alphas, [f"{alpha:g}" for alpha in alphas])
+    axes.minorticks_off()
+    axes.set(
+        xlabel="alpha (strength of the penalty)",
+        ylabel=f"root mean squared error of {shortened(unit)}",
+        title="Cross-validated error of the ridge regression",
+    )
+    axes.legend(frameon=False)
+    return figure
+
+
+def metrics_by_eps(results: pd.DataFrame, group_by: str, metrics: Sequence[str], best: dict[str, float]) -> Figure:
+    """A panel for each of `metrics`, a line for each group over eps, gaps where a value is undefined, the best eps ringed.
+
+    `results` has a row for each group and eps with the columns `group_by`, `eps` and `metrics`; `best` maps groups to eps.
+    """
+    groups = list(dict.fromkeys(results[group_by]))
+    colours = sns.color_palette("colorblind" if len(groups) <= 10 else "husl", len(groups))
+    columns = 3
+    rows = -(-len(metrics) // columns)
+    figure = _figure(4.2 * columns, 3.2 * rows)
+    panels = figure.subplots(rows, columns, squeeze=False).flatten()
+    for panel, metric in zip(panels, metrics, strict=False):
+        for group, colour in zip(groups, colours, strict=True):
+            lines = results[results[group_by] == group].sort_values("eps")
+            panel.plot(lines["eps"], lines[metric], marker="o", markersize=4, color=colour, label=shortened(str(group)))
+            chosen = lines[lines["eps"] == best.get(group)]
+            panel.plot(
+                chosen["eps"],
+                chosen[metric],
+                marker="o",
+                markersize=10,
+                markerfacecolor="none",
+                color=colour,
+                linestyle="none",
+            )
+        panel.set(title=metric, xlabel="eps (in the scaled space)")
+        if metric.startswith("n_"):
+            panel.yaxis.set_major_locator(MaxNLocator(integer=True))
+    for panel in panels[len(metrics) :]:
+        panel.set_visible(False)
+    handles, labels = panels[0].get_legend_handles_labels()
+    if len(groups) <= 30:
+        figure.legend(
+            handles,
+            labels,
+            loc="outside lower center",
+            ncols=min(6, len(groups)),
+            frameon=False,
+            title=f"{shortened(group_by)} (its best eps is ringed)",
+        )
+    return figure

@@ -1,0 +1,144 @@
+"""The Spark session of a step: found or started from the `spark` parameter, with Java checked first and its noise kept off."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING
+
+from common.options import WorkError, one_line, quoted
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+MINIMUM_JAVA = 17
+INSTALL_JAVA = (
+    "Install it with 'apt-get install openjdk-17-jre-headless' (Debian, Ubuntu), 'brew install openjdk@17' (macOS) or "
+    "'conda install -c conda-forge openjdk=17', or set JAVA_HOME to one."
+)
+CONNECT_LOCAL = "connect-"
+
+# Small tables on one machine: as many shuffle partitions as cores, not merged into one worker, no page to serve, and a
+# compiler and a collector for a process that lives for a minute.
+LOCAL_SETTINGS = {
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    "spark.driver.host": "127.0.0.1",
+}
+SETTINGS = {
+    "spark.log.level": "ERROR",
+    "spark.sql.adaptive.coalescePartitions.enabled": "false",
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+    "spark.sql.session.timeZone": "UTC",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+}
+
+
+@contextmanager
+def session(where: str) -> Iterator["SparkSession"]:
+    """The session that the `spark` parameter asks for; stopped at the end if it was started here.
+
+    Raises WorkError where Java is missing or Spark does not start.
+    """
+    from pyspark.errors import PySparkException
+    from pyspark.sql import SparkSession
+
+    found = SparkSession.getActiveSession()
+    if found is not None:
+        yield found
+        return
+    if not where.startswith("sc://"):
+        require_java()
+    try:
+        if where == "active":
+            started = SparkSession.builder.getOrCreate()
+        elif where.startswith("sc://"):
+            started = SparkSession.builder.remote(where).getOrCreate()
+        elif where.startswith(CONNECT_LOCAL):
+            started = _start_connect(where.removeprefix(CONNECT_LOCAL))
+        else:
+            started = _start_classic(where)
+    except (PySparkException, OSError) as error:
+        raise WorkError(f"Spark could not be started at {quoted(where)}: {one_line(error)[:300]}") from error
+    try:
+        yield started
+    finally:
+        if where != "active":
+            started.stop()
+
+
+def _start_classic(master: str) -> "SparkSession":
+    """Starts Spark in a JVM of its own whose output is kept, and shown only where it does not start."""
+    from pyspark import SparkConf, SparkContext
+    from pyspark.errors import PySparkException
+    from pyspark.java_gateway import launch_gateway
+    from pyspark.sql import SparkSession
+
+    conf = SparkConf().setMaster(master).setAppName("sweep")
+    for key, value in _settings(master).items():
+        conf.setIfMissing(key, value)
+    with tempfile.TemporaryFile() as output:
+        try:
+            context = SparkContext(conf=conf, gateway=launch_gateway(conf, {"stderr": output}))
+        except PySparkException as error:
+            raise WorkError(f"Spark could not be started at {quoted(master)}: {_last_words(output)}") from error
+    return SparkSession(context)
+
+
+def _start_connect(master: str) -> "SparkSession":
+    """Starts a Connect server in a process of this machine and a client of it; its JVM inherits a silent standard error."""
+    from pyspark.sql import SparkSession
+
+    builder = SparkSession.builder.remote(master)
+    for key, value in _settings(master).items():
+        builder = builder.config(key, value)
+    with _standard_error_of_children_silenced():
+        return builder.getOrCreate()
+
+
+def _settings(master: str) -> dict[str, str]:
+    here = master.startswith("local")
+    settings = {**SETTINGS, **(LOCAL_SETTINGS if here else {})}
+    if here:
+        settings["spark.sql.shuffle.partitions"] = str(os.cpu_count())
+        settings["spark.pyspark.python"] = os.environ.get("PYSPARK_PYTHON", sys.executable)
+    return settings
+
+
+@contextmanager
+def _standard_error_of_children_silenced() -> Iterator[None]:
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def _last_words(output: IO[bytes]) -> str:
+    output.seek(0)
+    lines = [line for line in output.read().decode(errors="replace").splitlines() if line.strip()]
+    telling = [line for line in lines if "Exception" in line or "Error" in line] or lines[-1:] or ["it said nothing"]
+    return one_line(telling[0])[:300]
+
+
+def require_java() -> None:
+    """Raises WorkError with the command that installs Java where it is missing or older than Spark 4 needs."""
+    home = os.environ.get("JAVA_HOME")
+    java = os.path.join(home, "bin", "java") if home else shutil.which("java")
+    if java is None or not os.path.exists(java):
+        where = f"JAVA_HOME is {quoted(home)}, which holds no bin/java" if home else "no 'java' is on PATH"
+        raise WorkError(f"Spark needs Java {MINIMUM_JAVA} or later, and {where}. {INSTALL_JAVA}")
+    said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
+    version = re.search(r'version "(?:1\.)?(\d+)', said)
+    if version is None or int(version.group(1)) < MINIMUM_JAVA:
+        found = one_line(said.partition("\n")[0]) or "nothing"
+        raise WorkError(f"Spark needs Java {MINIMUM_JAVA} or later, and {java} says {quoted(found)}. {INSTALL_JAVA}")

@@ -1,0 +1,141 @@
+"""The table of a Spark step: read where it lies, or through pandas where only this machine can see it, and checked alike."""
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlparse
+
+from common import dataset, tracking
+from common.options import InputError, one_line, quoted
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+THROUGH_MLFLOW = ("runs", "models", "mlflow-artifacts", "http", "https")
+TABLE_NAME = re.compile(r"\w+(\.\w+){0,2}")
+NUMBERS = ("tinyint", "smallint", "int", "bigint", "float", "double")
+TEXTS = ("string", "boolean")
+ORDER = "(place of the row)"
+
+
+@dataclass(frozen=True)
+class SparkTable:
+    """The complete rows of a table in the columns that a step uses, numbers as double and everything else as string."""
+
+    frame: "DataFrame"
+    name: str
+    source: str
+    rows: int
+    left_out: int
+    numbers: list[str]
+    texts: list[str]
+    order: str | None = None
+
+
+def column(name: str) -> str:
+    """`name` as Spark SQL reads it, whatever signs it holds."""
+    return "`" + name.replace("`", "``") + "`"
+
+
+def load(
+    session: "SparkSession", data: str, columns: dict[str, str], names: Sequence[str] = (), ordered: bool = False
+) -> SparkTable:
+    """Reads the table `data` in `columns` (column to the parameter that asked for it), as `dataset.load` does for pandas.
+
+    If `ordered`, a table that has an order of rows gets a further column, `order`, with each row's place.
+    Raises InputError where the table or a column is not there, cannot be read or has no complete row.
+    """
+    if _seen_from_here(data):
+        table = dataset.load(data, columns, names)
+        tracking.log_table_used(table)
+        used = list(columns)
+        order = ORDER if ordered else None
+        rows = table.frame.assign(**{ORDER: range(len(table.frame))}) if ordered else table.frame
+        return SparkTable(
+            frame=session.createDataFrame(rows),
+            name=table.name,
+            source=table.source,
+            rows=len(table.frame),
+            left_out=table.left_out,
+            numbers=table.numbers(used),
+            texts=table.texts(used),
+            order=order,
+        )
+    return _load_where_it_lies(session, data, columns, names)
+
+
+def _seen_from_here(data: str) -> bool:
+    """Whether this machine is the one to read `data`; else Spark reads it, as a table of its catalogue or at a URI."""
+    scheme = urlparse(data).scheme
+    if len(scheme) > 1:
+        return scheme in THROUGH_MLFLOW
+    return data == dataset.BUNDLED or os.path.exists(data) or not TABLE_NAME.fullmatch(data) or data.endswith(".csv")
+
+
+def _load_where_it_lies(session: "SparkSession", data: str, columns: dict[str, str], names: Sequence[str]) -> SparkTable:
+    from pyspark.errors import PySparkException
+    from pyspark.sql import functions as F
+
+    try:
+        everything = _read(session, data)
+        dataset.require_columns(columns, everything.columns)
+        types = dict(everything.dtypes)
+        chosen = []
+        for name, parameter in columns.items():
+            field = F.col(column(name))
+            if name in names or types[name] in TEXTS:
+                chosen.append(field.cast("string").alias(name))
+            elif types[name] in NUMBERS or types[name].startswith("decimal"):
+                number = field.cast("double")
+                chosen.append(F.when(F.isnan(number), None).otherwise(number).alias(name))
+            else:
+                raise InputError(
+                    f"The {quoted(parameter)} parameter must name columns of numbers or text. "
+                    f"Got {quoted(name)}, which holds {types[name]}."
+                )
+        selected = everything.select(*chosen)
+        frame = selected.dropna()
+        rows, total = frame.count(), selected.count()
+    except PySparkException as error:
+        why = one_line(error)[:200]
+        raise InputError(f"The 'data' parameter must name a table that Spark can read. Got {quoted(data)}: {why}") from error
+    if not rows:
+        raise InputError(
+            f"The 'data' parameter must name a table with rows that miss no value in {', '.join(columns)}. "
+            f"Got {quoted(data)}, which has {total} rows and none that is complete."
+        )
+    numbers = [name for name, kind in frame.dtypes if kind == "double"]
+    texts = [name for name in columns if name not in numbers]
+    table = SparkTable(frame, name=data, source=data, rows=rows, left_out=total - rows, numbers=numbers, texts=texts)
+    tracking.log_source_used(table.source, table.rows, table.left_out)
+    return table
+
+
+def _read(session: "SparkSession", data: str) -> "DataFrame":
+    if TABLE_NAME.fullmatch(data):
+        if not session.catalog.tableExists(data):
+            raise InputError(
+                f"The 'data' parameter must name a table that is there. Got {quoted(data)}, which is neither a file in "
+                f"{os.getcwd()} nor a table of Spark's catalogue."
+            )
+        return session.table(data)
+    if urlparse(data).path.endswith((".csv", ".csv.gz")):
+        return session.read.csv(data, header=True, inferSchema=True)
+    return session.read.parquet(data)
+
+
+def require_numbers(table: SparkTable, parameter: str, columns: Sequence[str]) -> None:
+    """Raises InputError that names the first of `columns` that holds text, with an example."""
+    from pyspark.sql import functions as F
+
+    for name in columns:
+        if name in table.texts:
+            field = F.col(column(name))
+            first = table.frame.where(field.try_cast("double").isNull()).select(field).head()
+            example = f", for example {quoted(first[0])}" if first else ""
+            raise InputError(
+                f"The {quoted(parameter)} parameter must name columns of numbers. "
+                f"Got {quoted(name)}, which holds text{example}."
+            )

@@ -1,0 +1,227 @@
+"""A step's MLflow run: opened, named and given its parameters once, and ended with the truth about how it went."""
+
+import logging
+import os
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from common.options import as_texts, one_line
+
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.data.code_dataset_source import CodeDatasetSource
+from mlflow.data.meta_dataset import MetaDataset
+from mlflow.entities import Param, Run
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature, infer_signature
+from mlflow.models.model import ModelInfo
+from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
+from mlflow.utils import name_utils
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from common.dataset import Table
+
+# `main` starts its steps in threads, where MLflow knows no active run: it hands its own id down in this variable.
+PARENT = "PENGUINS_PARENT_RUN_ID"
+DEFAULT_EXPERIMENT = "penguins"
+EXAMPLE_ROWS = 5
+LONGEST_TAG = 5000
+
+
+class _Expected(logging.Filter):
+    """Lets pass what a reader can act on: a model without `predict` is meant to have no python_function flavour."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return "Not logging python_function flavor" not in record.getMessage()
+
+
+def quiet() -> None:
+    """Keeps MLflow's news of its own housekeeping out of a step's output; its warnings stay."""
+    for name in (
+        "mlflow.store.db.utils",
+        "mlflow.tracking.fluent",
+        "mlflow.sklearn.utils",
+        "mlflow.spark",
+        "mlflow.projects",
+        "alembic",
+    ):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("mlflow.sklearn").addFilter(_Expected())
+
+
+@contextmanager
+def step_run(entry_point: str, parameters: Any) -> Iterator[Run]:
+    """The run of one step: the one that `mlflow run` has opened, or a new one, with every parameter logged.
+
+    It ends FINISHED; FAILED with the reason as its tag `error` where the body raises; KILLED where it is interrupted.
+    """
+    quiet()
+    client = MlflowClient()
+    if os.environ.get("MLFLOW_RUN_ID"):
+        run = mlflow.start_run()
+    else:
+        run = mlflow.start_run(experiment_id=experiment_id(parameters.experiment), run_name=entry_point)
+    run_id = run.info.run_id
+    try:
+        _take_place(client, run, entry_point)
+        logged = client.get_run(run_id).data.params
+        missing = [Param(key, value) for key, value in as_texts(parameters).items() if key not in logged]
+        client.log_batch(run_id, params=missing)
+        yield run
+    except KeyboardInterrupt:
+        mlflow.end_run("KILLED")
+        raise
+    except BaseException as error:
+        client.set_tag(run_id, "error", reason(error))
+        mlflow.end_run("FAILED")
+        raise
+    else:
+        mlflow.end_run("FINISHED")
+
+
+def experiment_id(name: str) -> str:
+    """The id of the experiment called `name`, created if need be; without a name, of the environment's or the default one."""
+    if not name and os.environ.get("MLFLOW_EXPERIMENT_ID") and not os.environ.get("MLFLOW_EXPERIMENT_NAME"):
+        return os.environ["MLFLOW_EXPERIMENT_ID"]
+    name = name or os.environ.get("MLFLOW_EXPERIMENT_NAME") or DEFAULT_EXPERIMENT
+    client = MlflowClient()
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        return str(found.experiment_id)
+    try:
+        return str(client.create_experiment(name))
+    except MlflowException as error:
+        if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
+            raise
+        return str(client.get_experiment_by_name(name).experiment_id)
+
+
+def _take_place(client: MlflowClient, run: Run, entry_point: str) -> None:
+    """Puts `run` under the parent that was handed down, and names it after its entry point unless somebody named it."""
+    if os.environ.get(PARENT):
+        place_under(client, run.info.run_id, os.environ[PARENT])
+    if _is_generated(run.info.run_name):
+        client.set_tag(run.info.run_id, MLFLOW_RUN_NAME, entry_point)
+
+
+def place_under(client: MlflowClient, run_id: str, parent_id: str) -> None:
+    """Makes the run a child of the other, unless it is one of somebody's already."""
+    if run_id != parent_id and MLFLOW_PARENT_RUN_ID not in client.get_run(run_id).data.tags:
+        client.set_tag(run_id, MLFLOW_PARENT_RUN_ID, parent_id)
+
+
+def _is_generated(name: str) -> bool:
+    # MLflow has no public way to tell; without its lists of words, a user's own `my-run-1` would pass for a generated name.
+    predicate, _, rest = name.partition("-")
+    noun, _, number = rest.partition("-")
+    return predicate in name_utils._GENERATOR_PREDICATES and noun in name_utils._GENERATOR_NOUNS and number.isdigit()
+
+
+def note_failure(run_id: str, entry_point: str, why: str) -> None:
+    """Writes why it failed on a run that `mlflow run` has opened; MLflow itself then ends it FAILED."""
+    client = MlflowClient()
+    _take_place(client, client.get_run(run_id), entry_point)
+    client.set_tag(run_id, "error", why[:LONGEST_TAG])
+
+
+def reason(error: BaseException) -> str:
+    """Why it failed, on one line, with the kind of error where the text alone would not tell."""
+    text = one_line(error)
+    named = text if type(error).__module__ == "common.options" else f"{type(error).__name__}: {text}"
+    return named[:LONGEST_TAG]
+
+
+def log_table_used(table: "Table", target: str | None = None) -> None:
+    """Logs the rows that the active run works on as its dataset, and how many were left out for a missing value."""
+    log_rows(table.frame, table.source, table.name, target)
+    mlflow.log_metrics({"n_rows": len(table.frame), "n_rows_left_out": table.left_out})
+
+
+def log_rows(frame: "pd.DataFrame", source: str, name: str, target: str | None = None) -> None:
+    """Logs `frame`, which came from `source`, as a dataset of the active run."""
+    with warnings.catch_warnings():
+        # MLflow 3.17 registers its source of local files twice, and warns of the two on each use.
+        warnings.filterwarnings("ignore", message="The specified dataset source can be interpreted in multiple ways")
+        rows = mlflow.data.from_pandas(frame, source=source, name=name, targets=target)
+    mlflow.log_input(rows, context="training")
+
+
+def log_source_used(source: str, rows: int, left_out: int) -> None:
+    """Logs a table that is read where it lies, too large perhaps to be looked at here, as the active run's dataset."""
+    tags = {"mlflow.source.name": source}
+    mlflow.log_input(MetaDataset(CodeDatasetSource(tags), name=source), context="training")
+    mlflow.log_metrics({"n_rows": rows, "n_rows_left_out": left_out})
+
+
+def children(parent_id: str, experiment_id: str) -> list[Run]:
+    """The runs directly under `parent_id`, in the order in which they were opened."""
+    client, found, token = MlflowClient(), list[Run](), None
+    under = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent_id}'"
+    while token != "":
+        page = client.search_runs([experiment_id], under, order_by=["attributes.start_time ASC"], page_token=token)
+        found.extend(page)
+        token = page.token or ""
+    return found
+
+
+def log_sklearn_model(model: Any, name: str, example: "pd.DataFrame") -> ModelInfo:
+    """Logs a fitted pipeline that takes raw rows like `example`, in skops, to the active run."""
+    rows = example.head(EXAMPLE_ROWS)
+    return mlflow.sklearn.log_model(
+        model,
+        name=name,
+        serialization_format="skops",
+        signature=signature(rows, model.predict(rows)),
+        input_example=rows,
+        pip_requirements=requirements("mlflow", "scikit-learn", "skops", "pandas", "numpy"),
+    )
+
+
+def signature(rows: "pd.DataFrame", predictions: Any = None) -> ModelSignature:
+    """The schema of a model that takes `rows` and gives `predictions`."""
+    return infer_signature(rows, predictions)
+
+
+def requirements(*packages: str) -> list[str]:
+    """What a model needs to be loaded: the versions that are installed here, which MLflow else infers in 13 s a model."""
+    return [f"{package}=={version(package)}" for package in packages]
+
+
+def print_figures(run: Run, figures: dict[str, float]) -> None:
+    """Prints a step's figures and its run, a line each."""
+    for name, value in figures.items():
+        print(f"{name}: {value:.4g}")
+    print(f"run: {run.info.run_id}", flush=True)
+
+
+def progress(total: int, what: str) -> Any:
+    """A progress bar on a terminal, silence in a pipe."""
+    from tqdm import tqdm
+
+    return tqdm(total=total, desc=what, unit="run", disable=not sys.stderr.isatty(), leave=False)
+
+
+def absolute_uri() -> str:
+    """The tracking store's URI as it reads from any working directory: a worker of Spark has one of its own."""
+    uri = str(mlflow.get_tracking_uri())
+    for scheme in ("sqlite:///", "file://"):
+        path = uri.removeprefix(scheme)
+        if uri.startswith(scheme) and not os.path.isabs(path):
+            return scheme + os.path.abspath(path)
+    return uri if "://" in uri or not uri.startswith((".", "/")) else os.path.abspath(uri)
+
+
+def now_ms() -> int:
+    """The time as MLflow writes it, in milliseconds since 1970."""
+    return int(time.time() * 1000)

@@ -1,0 +1,300 @@
+"""The sweep: for each group of the data, DBSCAN over a list of eps values, since each group wants its own.
+
+Asks of the table a column of groups (`group_by`) and columns of numbers (`features`). Spark clusters group by group, each in
+its own scaled space. Logs a run for each group and under it one for each eps, with the indices and the fitted model; on the
+sweep's own run the table of all results (`results.csv`, `results.json`) and the picture of the indices (`metrics_by_eps.png`).
+"""
+
+import sys
+from dataclasses import dataclass
+
+from common import options
+
+NAME = "dbscan_sweep"
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """DBSCAN over a list of eps values, for each group of the data."""
+
+    data: str = options.data()
+    group_by: str = options.parameter("island", options.COLUMN, "the column of groups")
+    features: tuple[str, ...] = options.parameter(
+        "bill_length_mm,bill_depth_mm,flipper_length_mm,body_mass_g",
+        options.COLUMNS,
+        "the columns of numbers to cluster by",
+    )
+    eps: tuple[float, ...] = options.eps()
+    min_samples: int = options.min_samples()
+    select_by: str = options.parameter(
+        "s-dbw",
+        options.Choice(("s-dbw", "davies-bouldin", "silhouette", "calinski-harabasz")),
+        "index that chooses a group's best eps: s-dbw and davies-bouldin the lowest, the others the highest",
+    )
+    min_coverage: float = options.parameter(
+        "0.5",
+        options.Real(0, 1, closed=True),
+        "least share of a group's records that the best eps must keep, in [0, 1]",
+    )
+    runs: str = options.parameter("all", options.Choice(("all", "groups")), "all, or groups: no run for each eps")
+    models: str = options.parameter("all", options.Choice(("all", "best", "none")), "which models to log: all, best or none")
+    log_from: str = options.parameter(
+        "driver",
+        options.Choice(("driver", "executors")),
+        "where runs are logged: driver, or executors (inside the workers)",
+    )
+    resume: bool = options.resume()
+    seed: int = options.seed()
+    spark: str = options.spark()
+    experiment: str = options.experiment()
+
+
+if __name__ == "__main__":
+    options.check(NAME, Parameters)
+
+import pickle
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+import mlflow
+import pandas as pd
+from pyspark import cloudpickle
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+import clustering
+import common
+from clustering import ledger, metrics, sweep
+from clustering.ledger import Group, Place, Row
+from common import dataset, plots, spark, spark_table, tracking
+
+COLUMNS = ("eps", *metrics.NAMES, "model_path", "reason")
+GROUP, ORDER, PAYLOAD = "group", "order", "payload"
+LONGEST_TABLE = 200
+
+Received = dict[str, list[tuple[Any, ...]]]
+
+
+def cluster(records: pd.DataFrame, parameters: Parameters) -> Group:
+    """Clusters one group of the frame that `by_group` makes, or says why it cannot be clustered."""
+    name = str(records[GROUP].iloc[0])
+    ordered = records.sort_values(ORDER) if ORDER in records else records.sort_values(list(records.columns))
+    X = pd.DataFrame({feature: ordered[f"feature_{i}"] for i, feature in enumerate(parameters.features)})
+    try:
+        outcomes = sweep.sweep(X, parameters.eps, parameters.min_samples)
+    except ValueError as error:
+        return Group(name, len(X), [], None, failure=options.one_line(error))
+    best = sweep.best(outcomes, len(X), parameters.select_by, parameters.min_coverage)
+    return Group(name, len(X), outcomes, best.eps if best else None)
+
+
+def cluster_in_worker(records: pd.DataFrame, parameters: Parameters, place: Place) -> pd.DataFrame:
+    """A group's outcomes for the driver to log: a row for each eps, so that no row has to carry more than one model."""
+    group = cluster(records, parameters)
+    payloads: list[tuple[Any, ...]] = [
+        (
+            group.n_records,
+            group.best_eps,
+            "",
+            (o.eps, o.metrics, o.reason, o.model if place.wants_model(group, o) else None),
+        )
+        for o in group.outcomes
+    ]
+    return _sent(group, payloads or [(group.n_records, None, group.failure, None)])
+
+
+def log_in_worker(records: pd.DataFrame, parameters: Parameters, place: Place) -> pd.DataFrame:
+    """Logs a group's runs from within the worker; only the rows of the table and the best eps go to the driver."""
+    tracking.quiet()
+    mlflow.set_tracking_uri(place.tracking_uri)
+    group = cluster(records, parameters)
+    try:
+        rows, failure = ledger.record(place, group), ""
+    except ledger.GroupError as error:
+        rows, failure = [], str(error)
+    return _sent(group, [(group.n_records, group.best_eps, failure, rows)])
+
+
+def _sent(group: Group, payloads: list[tuple[Any, ...]]) -> pd.DataFrame:
+    # Plain pickle and plain types: the worker cannot import this project's modules, and the driver needs no more.
+    return pd.DataFrame({GROUP: group.name, PAYLOAD: [pickle.dumps(payload) for payload in payloads]})
+
+
+def by_group(table: spark_table.SparkTable, parameters: Parameters) -> DataFrame:
+    """The table under names that Spark cannot misread: `group`, `feature_0` …, and `order` where the rows have one."""
+    chosen = [F.col(spark_table.column(parameters.group_by)).alias(GROUP)]
+    chosen += [F.col(spark_table.column(name)).alias(f"feature_{i}") for i, name in enumerate(parameters.features)]
+    if table.order:
+        chosen.append(F.col(spark_table.column(table.order)).alias(ORDER))
+    return table.frame.select(*chosen)
+
+
+@contextmanager
+def modules_travel() -> Iterator[None]:
+    """Sends this project's modules along with a function to the workers, which cannot import them."""
+    modules = [common, clustering, sys.modules[__name__]]
+    for module in modules:
+        cloudpickle.register_pickle_by_value(module)
+    try:
+        yield
+    finally:
+        for module in modules:
+            cloudpickle.unregister_pickle_by_value(module)
+
+
+def run_in_spark(frame: DataFrame, parameters: Parameters, place: Place) -> Received:
+    """What the workers sent back, by group. The frame is evaluated here, once."""
+    work = log_in_worker if parameters.log_from == "executors" else cluster_in_worker
+
+    def in_worker(records: pd.DataFrame) -> pd.DataFrame:
+        return work(records, parameters, place)
+
+    with modules_travel():
+        rows = frame.groupBy(GROUP).applyInPandas(in_worker, f"{GROUP} string, {PAYLOAD} binary").collect()
+    received: Received = {}
+    for name, payload in rows:
+        received.setdefault(name, []).append(pickle.loads(payload))  # noqa: S301  # from this sweep's own workers
+    return {name: received[name] for name in sorted(received, key=sorting_key)}
+
+
+def sorting_key(name: str) -> tuple[int, float, str]:
+    """Groups that are numbers in the order of numbers, then the others in the order of the alphabet."""
+    try:
+        return 0, float(name), name
+    except ValueError:
+        return 1, 0.0, name
+
+
+def log_on_driver(received: Received, parameters: Parameters, place: Place) -> "Recorded":
+    """Logs every group's runs and gathers the table; a group that failed takes no other along."""
+    recorded = Recorded(parameters.eps)
+    runs = sum(len(payloads) for payloads in received.values())
+    with tracking.progress(runs, "logging") as bar:
+        for name, payloads in received.items():
+            group = _unpacked(name, payloads)
+            try:
+                recorded.add(name, group.best_eps, ledger.record(place, group, bar.update))
+            except ledger.GroupError as error:
+                recorded.fail(name, str(error))
+    return recorded
+
+
+def logged_by_workers(received: Received, parameters: Parameters) -> "Recorded":
+    """Gathers the table of runs that the workers have logged."""
+    recorded = Recorded(parameters.eps)
+    for name, [(_, best_eps, failure, rows)] in received.items():
+        if failure:
+            recorded.fail(name, failure)
+        else:
+            recorded.add(name, best_eps, rows)
+    return recorded
+
+
+def _unpacked(name: str, payloads: list[tuple[Any, ...]]) -> Group:
+    n_records, best_eps, failure, _ = payloads[0]
+    outcomes = [sweep.Outcome(*outcome) for *_, outcome in payloads if outcome is not None]
+    return Group(name, n_records, sorted(outcomes, key=lambda outcome: outcome.eps), best_eps, failure)
+
+
+class Recorded:
+    """What the sweep has so far: the rows of its table, each group's best eps, and the groups that failed."""
+
+    def __init__(self, eps_values: Sequence[float]) -> None:
+        self.eps_values = eps_values
+        self.rows: list[Row] = []
+        self.best: dict[str, float] = {}
+        self.failures: dict[str, str] = {}
+
+    def add(self, group: str, best_eps: float | None, rows: list[Row]) -> None:
+        self.rows += rows
+        if best_eps is not None:
+            self.best[group] = best_eps
+
+    def fail(self, group: str, why: str) -> None:
+        self.rows += ledger.rows_of_failure(group, self.eps_values, why)
+        self.failures[group] = why
+
+    def table(self, group_by: str) -> pd.DataFrame:
+        """A row for each group and eps, sorted by both."""
+        counts = {metrics.N_CLUSTERS: "Int64", metrics.N_CLUSTERED_RECORDS: "Int64"}
+        frame = pd.DataFrame(self.rows, columns=[GROUP, *COLUMNS]).astype(counts | dict.fromkeys(metrics.INDICES, "float64"))
+        return frame.rename(columns={GROUP: group_by})
+
+
+def log_results(table: pd.DataFrame, recorded: Recorded, group_by: str) -> None:
+    """Logs the table as a file and as MLflow's own, and the picture of the indices."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "results.csv")
+        table.to_csv(path, index=False)
+        mlflow.log_artifact(str(path))
+    mlflow.log_table(table, "results.json")
+    mlflow.log_figure(plots.metrics_by_eps(table, group_by, metrics.NAMES, recorded.best), "metrics_by_eps.png")
+
+
+def print_results(table: pd.DataFrame, recorded: Recorded, group_by: str) -> None:
+    """Prints the table, if it is one to be read, and the best eps of each group."""
+    shown = table.drop(columns="model_path")
+    best = shown[shown["eps"] == shown[group_by].map(recorded.best)]
+    if len(shown) <= LONGEST_TABLE:
+        print(shown.to_string(index=False, float_format="{:.4g}".format, na_rep="") + "\n")
+    print(f"best eps of {len(best)} of {shown[group_by].nunique()} groups:")
+    print(best.drop(columns="reason").head(LONGEST_TABLE).to_string(index=False, float_format="{:.4g}".format))
+
+
+def require_shared_store(parameters: Parameters, session: SparkSession) -> None:
+    """Raises InputError where workers on other machines are to log to a store that only this machine can reach."""
+    uri = tracking.absolute_uri()
+    if parameters.log_from == "driver" or urlparse(uri).scheme in (
+        "http",
+        "https",
+        "databricks",
+        "postgresql",
+        "mysql",
+    ):
+        return
+    master = session.conf.get("spark.master", "") if parameters.spark == "active" else parameters.spark
+    if not str(master).startswith(("local", "connect-local")):
+        raise options.InputError(
+            f"The 'log_from' parameter must be driver where the workers cannot reach the tracking store. Got 'executors' with "
+            f"Spark at {options.quoted(master)} and the store {options.quoted(uri)}, a file of this machine: set "
+            "MLFLOW_TRACKING_URI to a tracking server's."
+        )
+
+
+def main(parameters: Parameters) -> None:
+    """Clusters, chooses and logs in an MLflow run."""
+    if parameters.resume:
+        raise options.InputError("The 'resume' parameter must be false in this version: it cannot take up a sweep yet.")
+    group_by, features = parameters.group_by, parameters.features
+    columns = dataset.used(features=features, group_by=group_by)
+    dataset.require_other_names({group_by: "group_by"}, COLUMNS)
+    with tracking.step_run(NAME, parameters) as run, spark.session(parameters.spark) as session:
+        require_shared_store(parameters, session)
+        table = spark_table.load(session, parameters.data, columns, names=[group_by], ordered=True)
+        spark_table.require_numbers(table, "features", features)
+        place = ledger.place(run.info.run_id, parameters.min_samples, parameters.runs, parameters.models)
+        received = run_in_spark(by_group(table, parameters), parameters, place)
+        if parameters.log_from == "executors":
+            recorded = logged_by_workers(received, parameters)
+        else:
+            recorded = log_on_driver(received, parameters, place)
+
+        mlflow.log_metrics({"n_groups": len(received), "groups_with_best_eps": len(recorded.best)})
+        results = recorded.table(group_by)
+        log_results(results, recorded, group_by)
+        print_results(results, recorded, group_by)
+        print(f"run: {run.info.run_id}", flush=True)
+        if recorded.failures:
+            name, why = next(iter(recorded.failures.items()))
+            raise options.WorkError(
+                f"{len(recorded.failures)} of {len(received)} groups could not be clustered, {options.quoted(name)} for one: "
+                f"{why}. Their runs and rows say why; the other groups are complete."
+            )
+
+
+if __name__ == "__main__":
+    sys.exit(options.run(NAME, main, Parameters))

@@ -1,0 +1,227 @@
+"""Everything: runs the experiments as MLflow projects under one parent run, and sums up how each of them went.
+
+Independent steps run at the same time, as far as there are cores. A step that fails does not stop the others; at the end it
+makes this one fail, by name. Logs `summary.csv`.
+"""
+
+import os
+import sys
+from dataclasses import dataclass
+
+from common import options
+
+NAME = "main"
+HEADLINES = {  # the longest first, so that the last to end are short ones
+    "dbscan_sweep": "groups_with_best_eps",
+    "spark_logistic_regression": "eval_acc",
+    "ridge_search": "best_cv_score",
+    "logistic_regression": "eval_acc",
+}
+STEPS = tuple(sorted(HEADLINES))
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Every experiment, or some of them, under one run."""
+
+    data: str = options.data()
+    steps: tuple[str, ...] = options.parameter(
+        "all", options.ListOf(options.Choice(("all", *STEPS))), "all, or which of the steps to run, as a list"
+    )
+    config: str = options.parameter(
+        "", options.Text("the path of a YAML file", r"[^\0]*"), "a YAML file: step, then its parameters; empty for none"
+    )
+    test_size: float = options.test_size()
+    alphas: tuple[float, ...] = options.alphas()
+    eps: tuple[float, ...] = options.eps()
+    min_samples: int = options.min_samples()
+    seed: int = options.seed()
+    spark: str = options.spark()
+    env_manager: str = options.parameter(
+        "local",
+        options.Choice(("local", "uv", "virtualenv", "conda")),
+        "environment of the steps: local is the one of main",
+    )
+    resume: bool = options.resume()
+    experiment: str = options.experiment()
+
+
+if __name__ == "__main__":
+    options.check(NAME, Parameters)
+
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+import yaml
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from common import dataset, tracking
+
+RUN_ID = re.compile(r"\b[0-9a-f]{32}\b")
+
+Entries = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one step went; `duration` in seconds, `value` of its headline metric where it got that far."""
+
+    step: str
+    run: str
+    status: str
+    duration: float
+    value: float | None
+    reason: str
+
+
+def read_config(path: str, entries: Entries) -> dict[str, dict[str, str]]:
+    """The parameters by step that the YAML file at `path` gives, as texts; `entries` maps each step to its parameters.
+
+    Raises InputError where the file cannot be read or names a step or a parameter that is not there.
+    """
+    if not path:
+        return {}
+    rule = "The 'config' parameter must be a YAML file that maps steps to their parameters."
+    try:
+        content = yaml.safe_load(Path(path).expanduser().read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise options.InputError(f"{rule} Got {options.quoted(path)}: {options.one_line(error)}") from error
+    if not isinstance(content, dict) or not all(isinstance(given, dict) for given in content.values()):
+        raise options.InputError(f"{rule} Got {options.quoted(path)}, which holds something else.")
+    for step, given in content.items():
+        if step not in STEPS:
+            hint = options.nearest(str(step), STEPS)
+            raise options.InputError(f"{rule} Got {options.quoted(path)}, with the unknown step {options.quoted(step)}.{hint}")
+        for name in given:
+            if name not in entries[step]:
+                hint = options.nearest(str(name), entries[step])
+                raise options.InputError(
+                    f"{rule} Got {options.quoted(path)}, with {options.quoted(name)}, which {step} does not take.{hint}"
+                )
+    return {step: {name: options.as_text(value) for name, value in given.items()} for step, given in content.items()}
+
+
+def chosen(parameters: Parameters, config: Mapping[str, Any]) -> list[str]:
+    """The steps to run: those of `steps`; for all of a table of one's own, those that the configuration describes, if any."""
+    if "all" not in parameters.steps:
+        return [step for step in HEADLINES if step in parameters.steps]
+    described = config if config and parameters.data != dataset.BUNDLED else HEADLINES
+    return [step for step in HEADLINES if step in described]
+
+
+def parameters_of(
+    step: str, parameters: Parameters, config: Mapping[str, Mapping[str, str]], entries: Entries
+) -> dict[str, str]:
+    """What to give to one step: this run's parameters that it takes; the configuration's win over defaults alone."""
+    mine, defaults = options.as_texts(parameters), options.as_texts(Parameters())
+    given = {name: text for name, text in mine.items() if name in entries[step]}
+    overruled = {name: text for name, text in config.get(step, {}).items() if mine.get(name) == defaults.get(name)}
+    return given | overruled
+
+
+def run_step(step: str, given: dict[str, str], parent: mlflow.ActiveRun, env_manager: str) -> Outcome:
+    """Runs one step through `mlflow.run` and tells how it went; raises nothing."""
+    print(f"{step}: running", flush=True)
+    run_id, failure = "", ""
+    try:
+        submitted = mlflow.run(
+            str(options.PROJECT),
+            entry_point=step,
+            parameters=given,
+            experiment_id=parent.info.experiment_id,
+            env_manager=env_manager,
+        )
+        run_id = submitted.run_id
+    except MlflowException as error:
+        found = RUN_ID.search(str(error))
+        run_id, failure = found.group() if found else "", options.one_line(error)
+    outcome = _outcome(step, run_id, parent.info.run_id, failure)
+    print(
+        f"{step}: {outcome.status} in {outcome.duration:.0f} s{': ' if outcome.reason else ''}{outcome.reason}",
+        flush=True,
+    )
+    return outcome
+
+
+def _outcome(step: str, run_id: str, parent_id: str, failure: str) -> Outcome:
+    if not run_id:
+        return Outcome(step, "", "FAILED", 0.0, None, failure)
+    client = MlflowClient()
+    tracking.place_under(client, run_id, parent_id)
+    run = client.get_run(run_id)
+    duration = ((run.info.end_time or tracking.now_ms()) - run.info.start_time) / 1000
+    why = run.data.tags.get("error", failure)
+    return Outcome(step, run_id, run.info.status, duration, run.data.metrics.get(HEADLINES[step]), why)
+
+
+def run_all(
+    steps: Sequence[str], given: Mapping[str, dict[str, str]], env_manager: str, parent: mlflow.ActiveRun
+) -> list[Outcome]:
+    """Runs the steps, as many at a time as there are cores; one at a time where they might build an environment."""
+    at_a_time = min(len(steps), os.cpu_count() or 1) if env_manager == "local" else 1
+    with ThreadPoolExecutor(at_a_time) as pool:
+        return list(pool.map(lambda step: run_step(step, given[step], parent, env_manager), steps))
+
+
+def summary(outcomes: Sequence[Outcome]) -> pd.DataFrame:
+    """A row for each step, in the alphabet's order."""
+    rows = [
+        {
+            "step": outcome.step,
+            "run": outcome.run,
+            "status": outcome.status,
+            "duration": round(outcome.duration, 1),
+            "headline_metric": HEADLINES[outcome.step],
+            "value": outcome.value,
+        }
+        for outcome in sorted(outcomes, key=lambda outcome: outcome.step)
+    ]
+    return pd.DataFrame(rows)
+
+
+def prepare_environment(parent_id: str) -> None:
+    """What the steps' processes inherit: this Python, this store from whatever folder, and the run to go under."""
+    mlflow.set_tracking_uri(tracking.absolute_uri())
+    os.environ["PATH"] = os.path.dirname(sys.executable) + os.pathsep + os.environ.get("PATH", "")
+    os.environ[tracking.PARENT] = parent_id
+
+
+def main(parameters: Parameters) -> None:
+    """Runs the steps in an MLflow run and sums them up."""
+    with tracking.step_run(NAME, parameters) as parent:
+        if parameters.resume:
+            raise options.InputError("The 'resume' parameter must be false in this version: it cannot take up a run yet.")
+        project = yaml.safe_load((options.PROJECT / "MLproject").read_text(encoding="utf-8"))
+        entries = {step: project["entry_points"][step]["parameters"] for step in STEPS}
+        config = read_config(parameters.config, entries)
+        steps = chosen(parameters, config)
+        given = {step: parameters_of(step, parameters, config, entries) for step in steps}
+        for texts in given.values():
+            texts["data"] = dataset.absolute(texts["data"])
+        prepare_environment(parent.info.run_id)
+        try:
+            outcomes = run_all(steps, given, parameters.env_manager, parent)
+        finally:
+            os.environ.pop(tracking.PARENT, None)
+
+        table = summary(outcomes)
+        with tempfile.TemporaryDirectory() as folder:
+            table.to_csv(Path(folder, "summary.csv"), index=False)
+            mlflow.log_artifact(str(Path(folder, "summary.csv")))
+        print("\n" + table.to_string(index=False, float_format="{:.4g}".format, na_rep=""))
+        print(f"run: {parent.info.run_id}", flush=True)
+        failed = [outcome for outcome in outcomes if outcome.status != "FINISHED"]
+        if failed:
+            reasons = "; ".join(f"{outcome.step} (run {outcome.run or 'not opened'}): {outcome.reason}" for outcome in failed)
+            raise options.WorkError(f"{len(failed)} of {len(outcomes)} steps failed: {reasons}")
+
+
+if __name__ == "__main__":
+    sys.exit(options.run(NAME, main, Parameters))

@@ -1,0 +1,160 @@
+"""Which species is it? A logistic regression in Spark, from indexing to scoring.
+
+Asks of the table a column of classes (`target`) and columns of numbers or text (`features`).
+Logs `train_acc` and `eval_acc` from the model's own summaries, the confusion matrix and the Spark ML pipeline as the model,
+which it loads back: a model that does not predict the same as the one that was fitted fails the step.
+"""
+
+import sys
+from dataclasses import dataclass
+
+from common import options
+
+NAME = "spark_logistic_regression"
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Logistic regression of a class with Spark ML."""
+
+    data: str = options.data()
+    target: str = options.parameter("species", options.COLUMN, "the column of classes to predict")
+    features: tuple[str, ...] = options.parameter(
+        "bill_length_mm,bill_depth_mm,flipper_length_mm,body_mass_g,island,sex",
+        options.COLUMNS,
+        "the columns, of numbers or text, to predict it from",
+    )
+    test_size: float = options.test_size()
+    max_iter: int = options.parameter("10", options.Integer(1, 100_000), "most iterations of the solver, 1 or more")
+    seed: int = options.seed()
+    spark: str = options.spark()
+    experiment: str = options.experiment()
+
+
+if __name__ == "__main__":
+    options.check(NAME, Parameters)
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, cast
+
+import mlflow
+import numpy as np
+import pandas as pd
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, DataType, Schema
+from pyspark.ml import Estimator, Pipeline, PipelineModel, Transformer
+from pyspark.ml.classification import LogisticRegression, LogisticRegressionModel
+from pyspark.ml.feature import IndexToString, OneHotEncoder, StringIndexer, VectorAssembler
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from common import dataset, plots, spark, spark_table, tracking
+
+BUCKETS = 1_000_000
+OUTPUTS = ("prediction", "probability", "rawPrediction")
+
+
+def split(frame: DataFrame, test_size: float, seed: int) -> tuple[DataFrame, DataFrame]:
+    """Rows to train on and rows to evaluate on, chosen by a hash of the row and `seed`: the same on any number of cores."""
+    row = F.xxhash64(*[F.col(spark_table.column(name)) for name in frame.columns], F.lit(seed))
+    held_out = F.pmod(row, F.lit(BUCKETS)) < F.lit(round(test_size * BUCKETS))
+    return frame.where(~held_out), frame.where(held_out)
+
+
+def pipeline(numbers: Sequence[str], texts: Sequence[str], target: str, classes: Sequence[str], max_iter: int) -> Pipeline:
+    """An unfitted pipeline that takes raw rows and gives the class's name as `prediction`.
+
+    A category that was not seen in training gets a column of its own, which is 0 in every row of the training.
+    """
+    indexed, encoded = [f"{name} (index)" for name in texts], [f"{name} (one-hot)" for name in texts]
+    label, vector, predicted = f"{target} (label)", "features (vector)", "prediction (label)"
+    stages: list[Estimator[Any] | Transformer] = [
+        StringIndexer(inputCol=target, outputCol=label, stringOrderType="alphabetAsc")
+    ]
+    if texts:
+        stages += [
+            StringIndexer(inputCols=list(texts), outputCols=indexed, handleInvalid="keep", stringOrderType="alphabetAsc"),
+            OneHotEncoder(inputCols=indexed, outputCols=encoded, dropLast=False),
+        ]
+    stages += [
+        VectorAssembler(inputCols=[*numbers, *encoded], outputCol=vector),
+        LogisticRegression(featuresCol=vector, labelCol=label, predictionCol=predicted, maxIter=max_iter),
+        IndexToString(inputCol=predicted, outputCol="prediction", labels=list(classes)),
+    ]
+    return Pipeline(stages=stages)
+
+
+def confusion_matrix(predictions: DataFrame, target: str, classes: Sequence[str]) -> np.ndarray:
+    """Counts by true and predicted class, of shape (n_classes, n_classes)."""
+    places = {name: place for place, name in enumerate(classes)}
+    counts = np.zeros((len(classes), len(classes)), dtype=int)
+    for truth, predicted, count in predictions.groupBy(spark_table.column(target), "prediction").count().collect():
+        counts[places[truth], places[predicted]] = count
+    return counts
+
+
+def require_classes(train: DataFrame, held_out: DataFrame, target: str, test_size: float) -> list[str]:
+    """The classes of `target` in the alphabet's order. Raises InputError unless each is on both sides of the split."""
+    sides: list[Counter[str]] = [
+        Counter(dict(side.groupBy(spark_table.column(target)).count().collect())) for side in (train, held_out)
+    ]
+    counts = sides[0] + sides[1]
+    dataset.require_classes(counts, target)
+    for name in sorted(counts):
+        for side, words in zip(sides, ("trained on", "held out"), strict=True):
+            if not side[name]:
+                raise options.InputError(
+                    f"The 'test_size' parameter must leave a row of each class on both sides. Got {test_size:g}, with which "
+                    f"none of the {counts[name]} rows of {options.quoted(name)} is {words}: try another seed or more rows."
+                )
+    return sorted(counts)
+
+
+def log_model(model: PipelineModel, example: pd.DataFrame) -> str:
+    """Logs the fitted pipeline, which takes raw rows like `example`, to the active run; returns its URI."""
+    kinds = {name: DataType.double if kind == np.float64 else DataType.string for name, kind in example.dtypes.items()}
+    schema = ModelSignature(
+        inputs=Schema([ColSpec(kind, name) for name, kind in kinds.items()]),
+        outputs=Schema([ColSpec(DataType.string, "prediction")]),
+    )
+    packages = tracking.requirements("mlflow", "pyspark", "pandas", "numpy")
+    info = mlflow.spark.log_model(
+        model, artifact_path="model", signature=schema, input_example=example, pip_requirements=packages
+    )
+    return str(info.model_uri)
+
+
+def main(parameters: Parameters) -> None:
+    """Fits, evaluates and logs the regression in an MLflow run."""
+    features, target = list(parameters.features), parameters.target
+    with tracking.step_run(NAME, parameters) as run, spark.session(parameters.spark) as session:
+        columns = dataset.used(features=features, target=target)
+        dataset.require_other_names(columns, OUTPUTS)
+        table = spark_table.load(session, parameters.data, columns, names=[target])
+        train, held_out = split(table.frame.cache(), parameters.test_size, parameters.seed)
+        classes = require_classes(train, held_out, target, parameters.test_size)
+        numbers = [name for name in features if name in table.numbers]
+        texts = [name for name in features if name in table.texts]
+
+        model = pipeline(numbers, texts, target, classes, parameters.max_iter).fit(train)
+        regression = cast(LogisticRegressionModel, model.stages[-2])
+        evaluation = regression.evaluate(PipelineModel(model.stages[:-2]).transform(held_out))
+        figures = {"train_acc": regression.summary.accuracy, "eval_acc": evaluation.accuracy}
+        mlflow.log_metrics(figures)
+        counts = confusion_matrix(model.transform(held_out), target, classes)
+        title = f"{plots.shortened(target)}: {counts.sum()} records held out"
+        mlflow.log_figure(plots.confusion_matrix(counts, classes, title), "conf_matrix.png")
+
+        uri = log_model(
+            model,
+            train.select(*[spark_table.column(name) for name in features]).limit(tracking.EXAMPLE_ROWS).toPandas(),
+        )
+        loaded = mlflow.spark.load_model(uri).transform(held_out)
+        if not np.array_equal(confusion_matrix(loaded, target, classes), counts):
+            raise options.WorkError(f"The model at {uri} does not predict as the one that was fitted.")
+        tracking.print_figures(run, figures)
+
+
+if __name__ == "__main__":
+    sys.exit(options.run(NAME, main, Parameters))
