@@ -55,7 +55,7 @@ if __name__ == "__main__":
 import pickle
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -267,12 +267,13 @@ def require_shared_store(parameters: Parameters, session: SparkSession) -> None:
 
 def main(parameters: Parameters) -> None:
     """Clusters, chooses and logs in an MLflow run."""
-    if parameters.resume:
-        raise options.InputError("The 'resume' parameter must be false in this version: it cannot take up a sweep yet.")
     group_by, features = parameters.group_by, parameters.features
-    columns = dataset.used(features=features, group_by=group_by)
-    dataset.require_other_names({group_by: "group_by"}, COLUMNS)
-    with tracking.step_run(NAME, parameters) as run, spark.session(parameters.spark) as session:
+    with tracking.step_run(NAME, parameters) as run, ExitStack() as stack:
+        if parameters.resume:
+            raise options.InputError("The 'resume' parameter must be false in this version: it cannot take up a sweep yet.")
+        columns = dataset.used(features=features, group_by=group_by)
+        dataset.require_other_names({group_by: "group_by"}, COLUMNS)
+        session = stack.enter_context(spark.session(parameters.spark))
         require_shared_store(parameters, session)
         table = spark_table.load(session, parameters.data, columns, names=[group_by], ordered=True)
         spark_table.require_numbers(table, "features", features)

@@ -36,6 +36,7 @@ if __name__ == "__main__":
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any, cast
 
 import mlflow
@@ -128,10 +129,12 @@ def log_model(model: PipelineModel, example: pd.DataFrame) -> str:
 def main(parameters: Parameters) -> None:
     """Fits, evaluates and logs the regression in an MLflow run."""
     features, target = list(parameters.features), parameters.target
-    with tracking.step_run(NAME, parameters) as run, spark.session(parameters.spark) as session:
+    with tracking.step_run(NAME, parameters) as run, ExitStack() as stack:
         columns = dataset.used(features=features, target=target)
         dataset.require_other_names(columns, OUTPUTS)
+        session = stack.enter_context(spark.session(parameters.spark))
         table = spark_table.load(session, parameters.data, columns, names=[target])
+        spark_table.require_finite(table, "features", features)
         train, held_out = split(table.frame.cache(), parameters.test_size, parameters.seed)
         classes = require_classes(train, held_out, target, parameters.test_size)
         numbers = [name for name in features if name in table.numbers]

@@ -94,7 +94,9 @@ def record(place: Place, group: Group, logged: Callable[[], object] = lambda: No
     client = MlflowClient(place.tracking_uri)
     run_id = _open(client, place, group.name, place.sweep_id)
     with _ended(client, run_id):
-        client.log_batch(run_id, params=[Param("group", group.name)], metrics=_at_once({"n_records": group.n_records}))
+        # A parameter's value is cut where it is long; the tag holds more of a name.
+        name = [Param("group", group.name)], [RunTag("group", group.name)]
+        client.log_batch(run_id, params=name[0], tags=name[1], metrics=_at_once({"n_records": group.n_records}))
         if group.failure:
             raise GroupError(group.failure)
         rows = []

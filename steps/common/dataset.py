@@ -90,7 +90,10 @@ def _stem(data: str) -> str:
 def _read(path: Path, data: str, names: Sequence[str]) -> pd.DataFrame:
     try:
         if path.is_dir() or path.suffix in (".parquet", ".pq"):
-            return pd.read_parquet(path)
+            frame = pd.read_parquet(path)
+            if frame.columns.empty:
+                raise ValueError("it holds no table")
+            return frame
         header = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False, encoding="utf-8-sig")
         columns = [str(column) for column in header.iloc[0]]
         _require_distinct(columns, data)
@@ -192,12 +195,16 @@ def require_numbers(table: Table, parameter: str, columns: Sequence[str]) -> Non
 def require_finite(table: Table, parameter: str, columns: Sequence[str]) -> None:
     """Raises InputError that names the first of `columns` that holds an infinite value."""
     for column in table.numbers(columns):
-        infinite = ~np.isfinite(table.frame[column])
-        if infinite.any():
-            raise InputError(
-                f"The {quoted(parameter)} parameter must name columns of finite numbers. Got {quoted(column)}, "
-                f"which is infinite in {int(infinite.sum())} of {len(infinite)} rows."
-            )
+        refuse_infinite(int((~np.isfinite(table.frame[column])).sum()), len(table.frame), parameter, column)
+
+
+def refuse_infinite(infinite: int, rows: int, parameter: str, column: str) -> None:
+    """Raises InputError if `infinite` of the `rows` of `column` are."""
+    if infinite:
+        raise InputError(
+            f"The {quoted(parameter)} parameter must name columns of finite numbers. "
+            f"Got {quoted(column)}, which is infinite in {infinite} of {rows} rows."
+        )
 
 
 def require_classes(counts: Mapping[str, int], target: str) -> None:

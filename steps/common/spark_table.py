@@ -75,6 +75,7 @@ def _seen_from_here(data: str) -> bool:
 
 
 def _load_where_it_lies(session: "SparkSession", data: str, columns: dict[str, str], names: Sequence[str]) -> SparkTable:
+    from py4j.protocol import Py4JJavaError
     from pyspark.errors import PySparkException
     from pyspark.sql import functions as F
 
@@ -98,8 +99,8 @@ def _load_where_it_lies(session: "SparkSession", data: str, columns: dict[str, s
         selected = everything.select(*chosen)
         frame = selected.dropna()
         rows, total = frame.count(), selected.count()
-    except PySparkException as error:
-        why = one_line(error)[:200]
+    except (PySparkException, Py4JJavaError) as error:
+        why = one_line(error.java_exception.getMessage() if isinstance(error, Py4JJavaError) else error)[:200]
         raise InputError(f"The 'data' parameter must name a table that Spark can read. Got {quoted(data)}: {why}") from error
     if not rows:
         raise InputError(
@@ -139,3 +140,13 @@ def require_numbers(table: SparkTable, parameter: str, columns: Sequence[str]) -
                 f"The {quoted(parameter)} parameter must name columns of numbers. "
                 f"Got {quoted(name)}, which holds text{example}."
             )
+
+
+def require_finite(table: SparkTable, parameter: str, columns: Sequence[str]) -> None:
+    """Raises InputError that names the first of `columns` that holds an infinite value."""
+    from pyspark.sql import functions as F
+
+    numbers = [name for name in columns if name in table.numbers]
+    counts = table.frame.select(*[F.count_if(F.abs(F.col(column(name))) == float("inf")) for name in numbers]).head() or ()
+    for name, infinite in zip(numbers, counts, strict=True):
+        dataset.refuse_infinite(infinite, table.rows, parameter, name)

@@ -1,0 +1,129 @@
+"""The project's files agree: MLproject, README, the environments and the scripts declare the same things."""
+
+import dataclasses
+import re
+from importlib.metadata import distribution
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from conftest import SEED_ROWS
+from packaging.requirements import Requirement
+from test_options import STEPS
+
+from common.options import PROJECT
+
+MLPROJECT = yaml.safe_load((PROJECT / "MLproject").read_text())
+README = (PROJECT / "README.md").read_text()
+
+
+def declared() -> dict[str, dict[str, str]]:
+    return {
+        module.NAME: {
+            field.name: field.metadata["default"]
+            for field in dataclasses.fields(module.Parameters)
+            if field.name != "experiment"
+        }
+        for module in STEPS
+    }
+
+
+def test_mlproject_has_every_step_with_its_parameters_and_defaults() -> None:
+    written = {
+        name: {parameter: str(spec["default"]) for parameter, spec in entry["parameters"].items()}
+        for name, entry in MLPROJECT["entry_points"].items()
+    }
+    assert written == declared()
+
+
+def test_every_step_is_a_file_of_its_name() -> None:
+    files = {path.stem for path in (PROJECT / "steps").glob("*.py")}
+    assert files == set(MLPROJECT["entry_points"])
+
+
+def test_every_command_hands_every_parameter_to_the_step_of_its_name() -> None:
+    for name, entry in MLPROJECT["entry_points"].items():
+        expected = " ".join(f"--{parameter}={{{parameter}}}" for parameter in entry["parameters"])
+        assert entry["command"] == f"python steps/{name}.py {expected}"
+
+
+def test_the_readme_table_is_that_of_the_declarations() -> None:
+    rows = README.split("<!-- parameters -->")[1].split("<!-- /parameters -->")[0].splitlines()[3:]
+    written: dict[str, dict[str, str]] = {name: {} for name in declared()}
+    meanings = {(f.name, f.metadata["default"]): f.metadata["help"] for m in STEPS for f in dataclasses.fields(m.Parameters)}
+    for row in rows:
+        parameter, default, steps, meaning = (cell.strip() for cell in row.strip("|").split(" |"))
+        name, value = parameter.strip("`"), default.strip("`")
+        assert meaning == meanings[name, value]
+        for step in written if steps == "all" else re.findall(r"`(\w+)`", steps):
+            assert name not in written[step]
+            written[step][name] = value
+    assert written == declared()
+
+
+def test_the_readme_names_every_entry_point() -> None:
+    table = README.split("## What runs")[1].split("##")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(MLPROJECT["entry_points"])
+
+
+def test_conda_holds_the_same_pins_and_java() -> None:
+    pins = [line for line in (PROJECT / "requirements.txt").read_text().splitlines() if not line.startswith("#")]
+    *others, pip = yaml.safe_load((PROJECT / "conda.yaml").read_text())["dependencies"]
+    assert pip == {"pip": pins}
+    assert "openjdk=17" in others
+    python = yaml.safe_load((PROJECT / "python_env.yaml").read_text())["python"]
+    assert f"python={python}" in others
+
+
+def test_every_pin_is_exact_and_what_is_installed_here() -> None:
+    for line in (PROJECT / "requirements.txt").read_text().splitlines():
+        if not line.startswith("#"):
+            pin = Requirement(line)
+            assert str(pin.specifier) == f"=={distribution(pin.name).version}"
+
+
+def test_python_env_reads_the_one_place_of_the_pins() -> None:
+    assert yaml.safe_load((PROJECT / "python_env.yaml").read_text())["dependencies"] == ["-r requirements.txt"]
+
+
+def test_the_ci_script_runs_the_readmes_test_command() -> None:
+    command = README.split("Test it:")[1].split("```sh\n")[1].split("\n")[0]
+    assert command.endswith("python -m pytest")
+    assert "README.md" in (PROJECT / ".ci" / "run").read_text()
+    workflow = yaml.safe_load((PROJECT / ".github" / "workflows" / "ci.yml").read_text())
+    steps = workflow["jobs"]["check"]["steps"]
+    assert any(step.get("run") == "bash .ci/run" for step in steps)
+    assert workflow["jobs"]["check"]["strategy"]["matrix"]["python"] == ["3.11", "3.12", "3.13"]
+
+
+@pytest.mark.parametrize("layer", ["common", "clustering"])
+def test_imports_only_go_down(layer: str) -> None:
+    above = {"common": {*MLPROJECT["entry_points"], "clustering"}, "clustering": set(MLPROJECT["entry_points"])}[layer]
+    for path in (PROJECT / "steps" / layer).glob("*.py"):
+        imported = set(re.findall(r"^\s*(?:from|import) (\w+)", path.read_text(), re.MULTILINE))
+        assert not imported & above, path
+
+
+@pytest.mark.parametrize("name", ["metrics", "sweep"])
+def test_the_pure_modules_know_neither_mlflow_nor_spark(name: str) -> None:
+    text = (PROJECT / "steps" / "clustering" / f"{name}.py").read_text()
+    assert not re.findall(r"^\s*(?:from|import) (mlflow|pyspark|common)\b", text, re.MULTILINE)
+
+
+def test_no_step_imports_a_step_or_asks_for_its_file() -> None:
+    for name in MLPROJECT["entry_points"]:
+        text = (PROJECT / "steps" / f"{name}.py").read_text()
+        assert not set(re.findall(r"^(?:from|import) (\w+)", text, re.MULTILINE)) & set(MLPROJECT["entry_points"])
+        assert "__file__" not in text
+
+
+def test_the_bundled_penguins_are_those_of_their_package_in_the_order_of_seaborn() -> None:
+    [source] = [path for path in distribution("palmerpenguins").files or [] if path.name == "penguins.csv"]
+    expected = pd.read_csv(Path(str(source.locate()))).drop(columns="year")
+    expected["sex"] = expected["sex"].str.upper()
+    expected = expected.sort_values("species", kind="stable").reset_index(drop=True)
+    bundled = pd.read_csv(SEED_ROWS)
+    assert bundled.shape == (344, 7)
+    assert len(bundled.dropna()) == 333
+    pd.testing.assert_frame_equal(bundled, expected)

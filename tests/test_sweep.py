@@ -1,0 +1,82 @@
+"""The sweep of one group: labels as DBSCAN's own, and the best eps by the rule that was asked for."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.cluster import DBSCAN
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from clustering.sweep import Outcome, best, sweep
+
+EPS = (0.2, 0.4, 0.8)
+
+
+@pytest.fixture
+def records() -> pd.DataFrame:
+    random = np.random.default_rng(0)
+    values = np.concatenate([random.normal(center, 1, (40, 3)) for center in (0, 6)])
+    return pd.DataFrame(values * [1, 100, 0.01], columns=["a", "b", "c"])
+
+
+def test_each_eps_gives_the_labels_of_a_scaled_dbscan(records: pd.DataFrame) -> None:
+    for outcome in sweep(records, EPS, min_samples=3):
+        plain = make_pipeline(StandardScaler(), DBSCAN(eps=outcome.eps, min_samples=3)).fit(records)
+        assert outcome.model["dbscan"].labels_.tolist() == plain[-1].labels_.tolist()
+        assert np.array_equal(outcome.model["scaler"].transform(records), plain[0].transform(records))
+
+
+def test_outcomes_come_in_ascending_order_of_eps(records: pd.DataFrame) -> None:
+    assert [outcome.eps for outcome in sweep(records, (0.8, 0.2, 0.4), 3)] == [0.2, 0.4, 0.8]
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        pd.DataFrame({"a": [1.0]}),
+        pd.DataFrame({"a": [1.0, 1.0, 1.0], "b": [2.0, 2.0, 2.0]}),
+        pd.DataFrame({"a": [0.0, 1e6, 2e6]}),
+    ],
+    ids=["one record", "constant columns", "all noise"],
+)
+def test_degenerate_groups_are_results_with_undefined_indices(records: pd.DataFrame) -> None:
+    for outcome in sweep(records, EPS, min_samples=3):
+        assert outcome.reason
+        assert "silhouette" not in outcome.metrics
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+def test_an_infinite_value_is_said_with_its_column(records: pd.DataFrame, value: float) -> None:
+    records.loc[3, "b"] = value
+    with pytest.raises(ValueError, match="infinite values in b"):
+        sweep(records, EPS, 3)
+
+
+def outcome(eps: float, coverage: float, **indices: float) -> Outcome:
+    return Outcome(
+        eps, {**{name.replace("_", "-"): value for name, value in indices.items()}, "n_clustered_records": coverage}, "", None
+    )
+
+
+@pytest.mark.parametrize(
+    ("select_by", "min_coverage", "eps"),
+    [
+        ("s-dbw", 0.5, 0.3),
+        ("s-dbw", 0.0, 0.1),
+        ("silhouette", 0.5, 0.4),
+        ("silhouette", 0.9, None),
+        ("davies-bouldin", 0.0, None),
+    ],
+)
+def test_the_best_eps_is_best_by_the_index_among_those_that_keep_enough(
+    select_by: str, min_coverage: float, eps: float | None
+) -> None:
+    outcomes = [
+        outcome(0.1, 2, s_dbw=0.1, silhouette=0.9),
+        outcome(0.2, 8),
+        outcome(0.3, 5, s_dbw=0.2, silhouette=0.3),
+        outcome(0.4, 8, s_dbw=0.4, silhouette=0.5),
+        outcome(0.5, 8, s_dbw=0.4, silhouette=0.5),
+    ]
+    found = best(outcomes, 10, select_by, min_coverage)
+    assert (found.eps if found else None) == eps
