@@ -85,7 +85,8 @@ def broken_files(folder: Path) -> dict[str, tuple[str, str]]:
     "case",
     [
         "not there", "not there, absolute", "nearly bundled", "no such run", "unknown scheme", "empty", "wrong encoding",
-        "binary", "ragged", "no rows", "a column twice", "empty Parquet", "text as Parquet", "empty folder", "every value missing",
+        "binary", "ragged", "no rows", "a column twice", "empty Parquet", "text as Parquet", "empty folder",
+        "every value missing",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("module", WORKERS)

@@ -19,6 +19,7 @@ from sklearn.preprocessing import StandardScaler
 
 from clustering import ledger
 from common import tracking
+from common.options import InputError
 
 FEATURES = ["bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g"]
 EPS = [0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1.1, 1.3, 1.5]
@@ -246,5 +247,5 @@ def test_numeric_groups_are_sorted_as_numbers(store: Store, step: Steps, session
 
 def test_workers_on_other_machines_may_not_log_to_a_file_of_this_one(store: Store, session: SparkSession) -> None:
     parameters = dbscan_sweep.Parameters(log_from="executors", spark="spark://elsewhere:7077")
-    with pytest.raises(dbscan_sweep.options.InputError, match="must be driver where the workers cannot reach"):
+    with pytest.raises(InputError, match="must be driver where the workers cannot reach"):
         dbscan_sweep.require_shared_store(parameters, session)

@@ -1,0 +1,69 @@
+"""Java and Spark: what is missing is said in one line with the command that installs it."""
+
+from pathlib import Path
+
+import dbscan_sweep
+import pytest
+from conftest import Steps, Store
+
+from common import spark
+from common.options import WorkError
+
+
+def fake_java(folder: Path, says: str) -> Path:
+    java = folder / "bin" / "java"
+    java.parent.mkdir(parents=True)
+    java.write_text(f"#!/bin/sh\necho '{says}' >&2\n")
+    java.chmod(0o755)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("says", "found"),
+    [
+        ('openjdk version "11.0.2" 2019', 'openjdk version "11.0.2" 2019'),
+        ('java version "1.8.0_202"', "1.8.0_202"),
+        ("hm", "hm"),
+    ],
+)
+def test_an_old_java_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: str, found: str) -> None:
+    monkeypatch.setenv("JAVA_HOME", str(fake_java(tmp_path, says)))
+    with pytest.raises(WorkError) as refused:
+        spark.require_java()
+    assert str(refused.value).startswith("Spark needs Java 17 or later, and ")
+    assert found in str(refused.value)
+
+
+@pytest.mark.parametrize("version", ["17.0.15", "21", "25-ea"])
+def test_a_new_java_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str) -> None:
+    monkeypatch.setenv("JAVA_HOME", str(fake_java(tmp_path, f'openjdk version "{version}"')))
+    spark.require_java()
+
+
+@pytest.mark.parametrize("home", [None, "/nowhere"])
+def test_a_missing_java_fails_the_step_with_the_commands_that_install_it(
+    store: Store,
+    step: Steps,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    home: str | None,
+) -> None:
+    monkeypatch.setattr("pyspark.sql.SparkSession.getActiveSession", lambda: None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    if home:
+        monkeypatch.setenv("JAVA_HOME", home)
+    assert step(dbscan_sweep) == 1
+    said = capfd.readouterr().err
+    assert said.startswith("error: Spark needs Java 17 or later, and ")
+    assert said.count("\n") == 1
+    for command in (
+        "apt-get install openjdk-17-jre-headless",
+        "brew install openjdk@17",
+        "conda install -c conda-forge openjdk=17",
+    ):
+        assert command in said
+    run = store.only("dbscan_sweep")
+    assert run.info.status == "FAILED"
+    assert said == f"error: {run.data.tags['error']}\n"

@@ -1,0 +1,115 @@
+"""A step's run: its name, its end, its place, and the progress bar."""
+
+import io
+import sys
+
+import logistic_regression
+import mlflow
+import pytest
+from conftest import Store
+
+from common import tracking
+from common.options import WorkError
+
+PARAMETERS = logistic_regression.Parameters()
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "noted"),
+    [
+        (WorkError("it broke\nin two"), "FAILED", "it broke in two"),
+        (ZeroDivisionError("by zero"), "FAILED", "ZeroDivisionError: by zero"),
+        (SystemExit(3), "FAILED", "SystemExit: 3"),
+        (KeyboardInterrupt(), "KILLED", None),
+    ],
+)
+def test_a_run_that_is_left_early_is_not_left_running(
+    store: Store, error: BaseException, status: str, noted: str | None
+) -> None:
+    with pytest.raises(type(error)), tracking.step_run("logistic_regression", PARAMETERS):
+        raise error
+    run = store.only("logistic_regression")
+    assert run.info.status == status
+    assert run.data.tags.get("error") == noted
+    assert mlflow.active_run() is None
+
+
+def test_parameters_that_mlflow_has_logged_quoted_are_not_logged_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = store.client.create_run(store.client.get_experiment_by_name("penguins").experiment_id)
+    store.client.log_param(opened.info.run_id, "features", "'a b'")
+    monkeypatch.setenv("MLFLOW_RUN_ID", opened.info.run_id)
+    with tracking.step_run("logistic_regression", PARAMETERS):
+        pass
+    run = store.only("logistic_regression")
+    assert run.info.run_id == opened.info.run_id
+    assert run.data.params["features"] == "'a b'"
+    assert run.data.params["target"] == "sex"
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"), [("gentle-ant-12", False), ("my-run-1", True), ("gentle-ant", True), ("ridge", True)]
+)
+def test_only_a_generated_name_gives_way_to_the_steps(
+    store: Store, monkeypatch: pytest.MonkeyPatch, name: str, kept: bool
+) -> None:
+    experiment = store.client.get_experiment_by_name("penguins").experiment_id
+    monkeypatch.setenv("MLFLOW_RUN_ID", store.client.create_run(experiment, run_name=name).info.run_id)
+    with tracking.step_run("logistic_regression", PARAMETERS):
+        pass
+    [run] = store.runs()
+    assert run.info.run_name == (name if kept else "logistic_regression")
+
+
+def test_the_names_that_mlflow_makes_up_are_known_for_such(store: Store) -> None:
+    experiment = store.client.get_experiment_by_name("penguins").experiment_id
+    for _ in range(30):
+        assert tracking._is_generated(store.client.create_run(experiment).info.run_name)
+
+
+@pytest.mark.parametrize(
+    ("option", "variables", "expected"),
+    [
+        ("", {}, "penguins"),
+        ("mine", {"MLFLOW_EXPERIMENT_NAME": "theirs"}, "mine"),
+        ("", {"MLFLOW_EXPERIMENT_NAME": "theirs"}, "theirs"),
+    ],
+)
+def test_the_experiment_is_the_options_the_environments_or_penguins(
+    store: Store, monkeypatch: pytest.MonkeyPatch, option: str, variables: dict[str, str], expected: str
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert store.client.get_experiment(tracking.experiment_id(option)).name == expected
+
+
+def test_an_experiment_may_be_given_by_its_id(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = store.client.create_experiment("by id")
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", mine)
+    assert tracking.experiment_id("") == mine
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_progress_bar_is_for_a_terminal(monkeypatch: pytest.MonkeyPatch, terminal: bool) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(stream, "isatty", lambda: terminal)
+    monkeypatch.setattr(sys, "stderr", stream)
+    with tracking.progress(3, "logging") as bar:
+        bar.update()
+    assert ("logging" in stream.getvalue()) == terminal
+
+
+@pytest.mark.parametrize(
+    ("uri", "absolute"),
+    [
+        ("sqlite:///mlflow.db", "sqlite:///{here}/mlflow.db"),
+        ("sqlite:////a/mlflow.db", "sqlite:////a/mlflow.db"),
+        ("http://127.0.0.1:5000", "http://127.0.0.1:5000"),
+        ("./mlruns", "{here}/mlruns"),
+        ("databricks", "databricks"),
+    ],
+)
+def test_a_store_is_named_as_it_reads_from_any_folder(
+    store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: object, uri: str, absolute: str
+) -> None:
+    monkeypatch.setattr(mlflow, "get_tracking_uri", lambda: uri)
+    assert tracking.absolute_uri() == absolute.format(here=tmp_path)
