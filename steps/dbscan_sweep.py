@@ -75,6 +75,14 @@ from common import dataset, plots, spark, spark_table, tracking
 COLUMNS = ("eps", *metrics.NAMES, "model_path", "reason")
 GROUP, ORDER, PAYLOAD = "group", "order", "payload"
 LONGEST_TABLE = 200
+PANELS = {
+    metrics.SILHOUETTE: "silhouette (highest is best)",
+    metrics.CALINSKI_HARABASZ: "Calinski-Harabasz (highest is best)",
+    metrics.DAVIES_BOULDIN: "Davies-Bouldin (lowest is best)",
+    metrics.S_DBW: "S_Dbw (lowest is best)",
+    metrics.N_CLUSTERS: "clusters",
+    metrics.N_CLUSTERED_RECORDS: "records in clusters",
+}
 
 Received = dict[str, list[tuple[Any, ...]]]
 
@@ -163,10 +171,7 @@ def run_in_spark(frame: DataFrame, parameters: Parameters, place: Place) -> Rece
 
 def sorting_key(name: str) -> tuple[int, float, str]:
     """Groups that are numbers in the order of numbers, then the others in the order of the alphabet."""
-    try:
-        return 0, float(name), name
-    except ValueError:
-        return 1, 0.0, name
+    return (0, float(name), name) if options.REAL.fullmatch(name) else (1, 0.0, name)
 
 
 def log_on_driver(received: Received, parameters: Parameters, place: Place) -> "Recorded":
@@ -232,7 +237,7 @@ def log_results(table: pd.DataFrame, recorded: Recorded, group_by: str) -> None:
         table.to_csv(path, index=False)
         mlflow.log_artifact(str(path))
     mlflow.log_table(table, "results.json")
-    mlflow.log_figure(plots.metrics_by_eps(table, group_by, metrics.NAMES, recorded.best), "metrics_by_eps.png")
+    tracking.log_figure(plots.metrics_by_eps(table, group_by, PANELS, recorded.best), "metrics_by_eps.png")
 
 
 def print_results(table: pd.DataFrame, recorded: Recorded, group_by: str) -> None:

@@ -103,9 +103,9 @@ def main(parameters: Parameters) -> None:
 
         confusion = metrics.confusion_matrix(y_eval, model.predict(X_eval), labels=model.classes_)
         title = f"{plots.shortened(parameters.target)}: {len(y_eval)} records held out"
-        mlflow.log_figure(plots.confusion_matrix(confusion, model.classes_, title), "conf_matrix.png")
+        tracking.log_figure(plots.confusion_matrix(confusion, model.classes_, title), "conf_matrix.png")
         curves = roc_curves(y_eval.to_numpy(), probabilities, model.classes_)
-        mlflow.log_figure(plots.roc(curves, title), "roc_plot.png")
+        tracking.log_figure(plots.roc(curves, title), "roc_plot.png")
 
         info = tracking.log_sklearn_model(model, "model", X_train)
         loaded = mlflow.sklearn.load_model(info.model_uri)

@@ -60,10 +60,13 @@ def search(X: pd.DataFrame, y: pd.Series, pipeline: Pipeline, alphas: Sequence[f
 
 
 def errors_by_alpha(found: GridSearchCV) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Alphas, mean and standard deviation of the folds' root mean squared errors, each of shape (n_alphas,)."""
+    """Alphas, root mean squared errors and their standard deviations over the folds, each of shape (n_alphas,).
+
+    The error is the root of the mean over the folds, so that it is lowest for the alpha that the search calls best.
+    """
     results = found.cv_results_
     folds = np.sqrt(-np.array([results[f"split{fold}_test_score"] for fold in range(found.n_splits_)]))
-    return np.array(results[f"param_{GRID}"], dtype=float), folds.mean(axis=0), folds.std(axis=0)
+    return np.array(results[f"param_{GRID}"], dtype=float), np.sqrt(-results["mean_test_score"]), folds.std(axis=0)
 
 
 def name_children(parent_id: str, experiment_id: str) -> None:
@@ -97,7 +100,7 @@ def main(parameters: Parameters) -> None:
             mlflow.sklearn.autolog(disable=True)
         name_children(run.info.run_id, run.info.experiment_id)
 
-        mlflow.log_figure(plots.error_by_alpha(*errors_by_alpha(found), unit=parameters.target), "alpha_curve.png")
+        tracking.log_figure(plots.error_by_alpha(*errors_by_alpha(found), unit=parameters.target), "alpha_curve.png")
         tracking.log_sklearn_model(found.best_estimator_, "best_estimator", X)
         best = {"best_alpha": found.best_params_[GRID], "best_cv_score": found.best_score_}
         mlflow.log_metric("best_alpha", best["best_alpha"])

@@ -147,7 +147,7 @@ def main(parameters: Parameters) -> None:
         mlflow.log_metrics(figures)
         counts = confusion_matrix(model.transform(held_out), target, classes)
         title = f"{plots.shortened(target)}: {counts.sum()} records held out"
-        mlflow.log_figure(plots.confusion_matrix(counts, classes, title), "conf_matrix.png")
+        tracking.log_figure(plots.confusion_matrix(counts, classes, title), "conf_matrix.png")
 
         uri = log_model(
             model,

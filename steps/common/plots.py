@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 INK = "#333333"
 WIDEST_LABEL = 24
 MOST_CELLS_WITH_NUMBERS = 20
+MOST_NAMED_LINES = 30
 
 
 def _figure(width: float, height: float) -> Figure:
@@ -61,7 +62,7 @@ def roc(curves: dict[str, tuple[np.ndarray, np.ndarray, float]], title: str) -> 
 
 
 def error_by_alpha(alphas: np.ndarray, errors: np.ndarray, spreads: np.ndarray, unit: str) -> Figure:
-    """The cross-validated root mean squared error against alpha, with one standard deviation over the folds.
+    """The cross-validated root mean squared error against alpha, with its standard deviation over the folds.
 
     All three of shape (n_alphas,); `errors` and `spreads` in the target's unit.
     """
@@ -94,44 +95,31 @@ def error_by_alpha(alphas: np.ndarray, errors: np.ndarray, spreads: np.ndarray, 
     return figure
 
 
-def metrics_by_eps(results: pd.DataFrame, group_by: str, metrics: Sequence[str], best: dict[str, float]) -> Figure:
-    """A panel for each of `metrics`, a line for each group over eps, gaps where a value is undefined, the best eps ringed.
+def metrics_by_eps(results: pd.DataFrame, group_by: str, titles: dict[str, str], best: dict[str, float]) -> Figure:
+    """A panel for each metric, a line for each group over eps, gaps where a value is undefined, the best eps ringed.
 
-    `results` has a row for each group and eps with the columns `group_by`, `eps` and `metrics`; `best` maps groups to eps.
+    `results` has a row for each group and eps, with the columns `group_by` and `eps` and those that `titles` maps to the
+    titles of their panels; `best` maps groups to eps.
     """
-    groups = list(dict.fromkeys(results[group_by]))
-    colours = sns.color_palette("colorblind" if len(groups) <= 10 else "husl", len(groups))
+    groups = {
+        str(name): rows.sort_values("eps").astype(dict.fromkeys(titles, float)) for name, rows in results.groupby(group_by)
+    }
+    colours = dict(zip(groups, sns.color_palette("colorblind" if len(groups) <= 10 else "husl", len(groups)), strict=True))
     columns = 3
-    rows = -(-len(metrics) // columns)
-    figure = _figure(4.2 * columns, 3.2 * rows)
-    panels = figure.subplots(rows, columns, squeeze=False).flatten()
-    for panel, metric in zip(panels, metrics, strict=False):
-        for group, colour in zip(groups, colours, strict=True):
-            lines = results[results[group_by] == group].sort_values("eps")
-            panel.plot(lines["eps"], lines[metric], marker="o", markersize=4, color=colour, label=shortened(str(group)))
-            chosen = lines[lines["eps"] == best.get(group)]
-            panel.plot(
-                chosen["eps"],
-                chosen[metric],
-                marker="o",
-                markersize=10,
-                markerfacecolor="none",
-                color=colour,
-                linestyle="none",
-            )
-        panel.set(title=metric, xlabel="eps (in the scaled space)")
+    figure = _figure(4.2 * columns, 3.2 * -(-len(titles) // columns))
+    panels = figure.subplots(-(-len(titles) // columns), columns, sharex=True, squeeze=False).flatten()
+    for panel, (metric, title) in zip(panels, titles.items(), strict=False):
+        for group, rows in groups.items():
+            chosen = rows[rows["eps"] == best.get(group)]
+            ring = {"marker": "o", "markersize": 10, "markerfacecolor": "none", "linestyle": "none"}
+            panel.plot(rows["eps"], rows[metric], marker="o", markersize=4, color=colours[group], label=shortened(group))
+            panel.plot(chosen["eps"], chosen[metric], color=colours[group], **ring)
+        panel.set(title=title, xlabel="eps (in the scaled space)")
+        panel.tick_params(labelbottom=True)
         if metric.startswith("n_"):
             panel.yaxis.set_major_locator(MaxNLocator(integer=True))
-    for panel in panels[len(metrics) :]:
-        panel.set_visible(False)
-    handles, labels = panels[0].get_legend_handles_labels()
-    if len(groups) <= 30:
-        figure.legend(
-            handles,
-            labels,
-            loc="outside lower center",
-            ncols=min(6, len(groups)),
-            frameon=False,
-            title=f"{shortened(group_by)} (its best eps is ringed)",
-        )
+    if len(groups) <= MOST_NAMED_LINES:
+        handles, labels = panels[0].get_legend_handles_labels()
+        title = f"{shortened(group_by)} (its best eps is ringed)"
+        figure.legend(handles, labels, loc="outside lower center", ncols=min(6, len(groups)), frameon=False, title=title)
     return figure

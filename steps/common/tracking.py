@@ -28,6 +28,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
     from common.dataset import Table
 
@@ -154,6 +155,13 @@ def log_rows(frame: "pd.DataFrame", source: str, name: str, target: str | None =
         warnings.filterwarnings("ignore", message="The specified dataset source can be interpreted in multiple ways")
         rows = mlflow.data.from_pandas(frame, source=source, name=name, targets=target)
     mlflow.log_input(rows, context="training")
+
+
+def log_figure(figure: "Figure", name: str) -> None:
+    """Logs a picture to the active run; where no font of the machine has a sign, a box stands for it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        mlflow.log_figure(figure, name)
 
 
 def log_source_used(source: str, rows: int, left_out: int) -> None:
