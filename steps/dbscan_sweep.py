@@ -240,14 +240,18 @@ def log_results(table: pd.DataFrame, recorded: Recorded, group_by: str) -> None:
     tracking.log_figure(plots.metrics_by_eps(table, group_by, PANELS, recorded.best), "metrics_by_eps.png")
 
 
-def print_results(table: pd.DataFrame, recorded: Recorded, group_by: str) -> None:
-    """Prints the table, if it is one to be read, and the best eps of each group."""
+def print_results(run: mlflow.ActiveRun, table: pd.DataFrame, recorded: Recorded, group_by: str) -> None:
+    """Prints the table, if it is one to be read, the best eps of each group and the run."""
     shown = table.drop(columns="model_path")
     best = shown[shown["eps"] == shown[group_by].map(recorded.best)]
-    if len(shown) <= LONGEST_TABLE:
-        print(shown.to_string(index=False, float_format="{:.4g}".format, na_rep="") + "\n")
-    print(f"best eps of {len(best)} of {shown[group_by].nunique()} groups:")
-    print(best.drop(columns="reason").head(LONGEST_TABLE).to_string(index=False, float_format="{:.4g}".format))
+    lines = [_as_text(shown), ""] if len(shown) <= LONGEST_TABLE else []
+    lines += [f"best eps of {len(best)} of {shown[group_by].nunique()} groups:"]
+    lines += [_as_text(best.drop(columns="reason").head(LONGEST_TABLE))] if len(best) else []
+    options.say(*lines, f"run: {run.info.run_id}")
+
+
+def _as_text(table: pd.DataFrame) -> str:
+    return table.to_string(index=False, float_format="{:.4g}".format, na_rep="")
 
 
 def require_shared_store(parameters: Parameters, session: SparkSession) -> None:
@@ -292,8 +296,7 @@ def main(parameters: Parameters) -> None:
         mlflow.log_metrics({"n_groups": len(received), "groups_with_best_eps": len(recorded.best)})
         results = recorded.table(group_by)
         log_results(results, recorded, group_by)
-        print_results(results, recorded, group_by)
-        print(f"run: {run.info.run_id}", flush=True)
+        print_results(run, results, recorded, group_by)
         if recorded.failures:
             name, why = next(iter(recorded.failures.items()))
             raise options.WorkError(

@@ -111,7 +111,7 @@ def main(parameters: Parameters) -> None:
         loaded = mlflow.sklearn.load_model(info.model_uri)
         if not np.array_equal(loaded.predict_proba(X_eval), probabilities):
             raise options.WorkError(f"The model at {info.model_uri} does not score as the one that was fitted.")
-        tracking.print_figures(run, figures)
+        tracking.print_figures(NAME, run, figures)
 
 
 if __name__ == "__main__":

@@ -128,7 +128,7 @@ def parameters_of(
 
 def run_step(step: str, given: dict[str, str], parent: mlflow.ActiveRun, env_manager: str) -> Outcome:
     """Runs one step through `mlflow.run` and tells how it went; raises nothing."""
-    print(f"{step}: running", flush=True)
+    options.say(f"{step}: running")
     run_id, failure = "", ""
     try:
         submitted = mlflow.run(
@@ -143,10 +143,7 @@ def run_step(step: str, given: dict[str, str], parent: mlflow.ActiveRun, env_man
         found = RUN_ID.search(str(error))
         run_id, failure = found.group() if found else "", options.one_line(error)
     outcome = _outcome(step, run_id, parent.info.run_id, failure)
-    print(
-        f"{step}: {outcome.status} in {outcome.duration:.0f} s{': ' if outcome.reason else ''}{outcome.reason}",
-        flush=True,
-    )
+    options.say(f"{step}: {outcome.status} in {outcome.duration:.0f} s{': ' if outcome.reason else ''}{outcome.reason}")
     return outcome
 
 
@@ -215,8 +212,7 @@ def main(parameters: Parameters) -> None:
         with tempfile.TemporaryDirectory() as folder:
             table.to_csv(Path(folder, "summary.csv"), index=False)
             mlflow.log_artifact(str(Path(folder, "summary.csv")))
-        print("\n" + table.to_string(index=False, float_format="{:.4g}".format, na_rep=""))
-        print(f"run: {parent.info.run_id}", flush=True)
+        options.say("", table.to_string(index=False, float_format="{:.4g}".format, na_rep=""), f"run: {parent.info.run_id}")
         failed = [outcome for outcome in outcomes if outcome.status != "FINISHED"]
         if failed:
             reasons = "; ".join(f"{outcome.step} (run {outcome.run or 'not opened'}): {outcome.reason}" for outcome in failed)

@@ -104,7 +104,7 @@ def main(parameters: Parameters) -> None:
         tracking.log_sklearn_model(found.best_estimator_, "best_estimator", X)
         best = {"best_alpha": found.best_params_[GRID], "best_cv_score": found.best_score_}
         mlflow.log_metric("best_alpha", best["best_alpha"])
-        tracking.print_figures(run, best)
+        tracking.print_figures(NAME, run, best)
 
 
 if __name__ == "__main__":

@@ -156,7 +156,7 @@ def main(parameters: Parameters) -> None:
         loaded = mlflow.spark.load_model(uri).transform(held_out)
         if not np.array_equal(confusion_matrix(loaded, target, classes), counts):
             raise options.WorkError(f"The model at {uri} does not predict as the one that was fitted.")
-        tracking.print_figures(run, figures)
+        tracking.print_figures(NAME, run, figures)
 
 
 if __name__ == "__main__":

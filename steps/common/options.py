@@ -363,6 +363,12 @@ def _say(error: Exception) -> None:
     print(f"error: {one_line(error)}", file=sys.stderr, flush=True)
 
 
+def say(*lines: str) -> None:
+    """Prints `lines` in one piece, since steps that run side by side share the output."""
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.flush()
+
+
 def one_line(error: object) -> str:
     """The text of `error` on one line, with every control character and line break made visible or a space."""
     return " ".join(str(error).split())

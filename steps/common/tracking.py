@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from common.options import as_texts, one_line
+from common.options import as_texts, one_line, say
 
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -205,11 +205,9 @@ def requirements(*packages: str) -> list[str]:
     return [f"{package}=={version(package)}" for package in packages]
 
 
-def print_figures(run: Run, figures: dict[str, float]) -> None:
+def print_figures(entry_point: str, run: Run, figures: dict[str, float]) -> None:
     """Prints a step's figures and its run, a line each."""
-    for name, value in figures.items():
-        print(f"{name}: {value:.4g}")
-    print(f"run: {run.info.run_id}", flush=True)
+    say(entry_point, *[f"  {name}: {value:.4g}" for name, value in figures.items()], f"  run: {run.info.run_id}")
 
 
 def progress(total: int, what: str) -> Any:
