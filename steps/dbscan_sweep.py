@@ -54,8 +54,12 @@ if __name__ == "__main__":
 
 import pickle
 import tempfile
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -75,6 +79,12 @@ from common import dataset, plots, spark, spark_table, tracking
 COLUMNS = ("eps", *metrics.NAMES, "model_path", "reason")
 GROUP, ORDER, PAYLOAD = "group", "order", "payload"
 LONGEST_TABLE = 200
+# Groups whose results are collected together, jobs of Spark at the same time, and groups logged at the same time to a server.
+GROUPS_IN_SLICE = 32
+JOBS_AT_ONCE = 2
+GROUPS_IN_FLIGHT = 4
+# A batch of Arrow, in which a group's rows travel, holds less than 2 GiB, and the driver's JVM often little more.
+LARGEST_PAYLOAD = 512 << 20
 PANELS = {
     metrics.SILHOUETTE: "silhouette (highest is best)",
     metrics.CALINSKI_HARABASZ: "Calinski-Harabasz (highest is best)",
@@ -87,39 +97,40 @@ PANELS = {
 Received = dict[str, list[tuple[Any, ...]]]
 
 
-def cluster(records: pd.DataFrame, parameters: Parameters) -> Group:
+def cluster(records: pd.DataFrame, parameters: Parameters, place: Place) -> Group:
     """Clusters one group of the frame that `by_group` makes, or says why it cannot be clustered."""
     name = str(records[GROUP].iloc[0])
     ordered = records.sort_values(ORDER) if ORDER in records else records.sort_values(list(records.columns))
     X = pd.DataFrame({feature: ordered[f"feature_{i}"] for i, feature in enumerate(parameters.features)})
     try:
-        outcomes = sweep.sweep(X, parameters.eps, parameters.min_samples)
+        found = sweep.sweep(X, parameters.eps, parameters.min_samples, parameters.seed)
     except ValueError as error:
         return Group(name, len(X), [], None, failure=options.one_line(error))
-    best = sweep.best(outcomes, len(X), parameters.select_by, parameters.min_coverage)
-    return Group(name, len(X), outcomes, best.eps if best else None)
+    best = sweep.best(found.outcomes, len(X), parameters.select_by, parameters.min_coverage)
+    best_eps = best.eps if best else None
+    models = {
+        outcome.eps: found.model(index)
+        for index, outcome in enumerate(found.outcomes)
+        if place.wants_model(outcome.eps, best_eps)
+    }
+    return Group(name, len(X), found.outcomes, best_eps, models=models)
 
 
 def cluster_in_worker(records: pd.DataFrame, parameters: Parameters, place: Place) -> pd.DataFrame:
     """A group's outcomes for the driver to log: a row for each eps, so that no row has to carry more than one model."""
-    group = cluster(records, parameters)
+    group = cluster(records, parameters, place)
     payloads: list[tuple[Any, ...]] = [
-        (
-            group.n_records,
-            group.best_eps,
-            "",
-            (o.eps, o.metrics, o.reason, o.model if place.wants_model(group, o) else None),
-        )
+        (group.n_records, group.best_eps, "", (o.eps, o.metrics, o.reason, o.estimated), group.models.get(o.eps))
         for o in group.outcomes
     ]
-    return _sent(group, payloads or [(group.n_records, None, group.failure, None)])
+    return _sent(group, payloads or [(group.n_records, None, group.failure, None, None)])
 
 
 def log_in_worker(records: pd.DataFrame, parameters: Parameters, place: Place) -> pd.DataFrame:
     """Logs a group's runs from within the worker; only the rows of the table and the best eps go to the driver."""
     tracking.quiet()
     mlflow.set_tracking_uri(place.tracking_uri)
-    group = cluster(records, parameters)
+    group = cluster(records, parameters, place)
     try:
         rows, failure = ledger.record(place, group), ""
     except ledger.GroupError as error:
@@ -129,7 +140,15 @@ def log_in_worker(records: pd.DataFrame, parameters: Parameters, place: Place) -
 
 def _sent(group: Group, payloads: list[tuple[Any, ...]]) -> pd.DataFrame:
     # Plain pickle and plain types: the worker cannot import this project's modules, and the driver needs no more.
-    return pd.DataFrame({GROUP: group.name, PAYLOAD: [pickle.dumps(payload) for payload in payloads]})
+    pickled = [pickle.dumps(payload) for payload in payloads]
+    size = sum(map(len, pickled))
+    if size > LARGEST_PAYLOAD:
+        why = (
+            f"its fitted models take {size >> 20} MiB, more than Spark carries to the driver for one group "
+            f"({LARGEST_PAYLOAD >> 20} MiB): run with log_from=executors, or with models=best or none"
+        )
+        pickled = [pickle.dumps((group.n_records, None, why, None, None))]
+    return pd.DataFrame({GROUP: group.name, PAYLOAD: pickled})
 
 
 def by_group(table: spark_table.SparkTable, parameters: Parameters) -> DataFrame:
@@ -154,19 +173,36 @@ def modules_travel() -> Iterator[None]:
             cloudpickle.unregister_pickle_by_value(module)
 
 
-def run_in_spark(frame: DataFrame, parameters: Parameters, place: Place) -> Received:
-    """What the workers sent back, by group. The frame is evaluated here, once."""
+def run_in_spark(frame: DataFrame, n_groups: int, parameters: Parameters, place: Place) -> Iterator[Received]:
+    """What the workers send back, by group, some groups at a time, while others are still at work.
+
+    Each slice of the groups is evaluated once, by a job of its own; two jobs at a time keep every core busy, and no more
+    than their results wait here.
+    """
     work = log_in_worker if parameters.log_from == "executors" else cluster_in_worker
 
     def in_worker(records: pd.DataFrame) -> pd.DataFrame:
         return work(records, parameters, place)
 
-    with modules_travel():
-        rows = frame.groupBy(GROUP).applyInPandas(in_worker, f"{GROUP} string, {PAYLOAD} binary").collect()
-    received: Received = {}
-    for name, payload in rows:
-        received.setdefault(name, []).append(pickle.loads(payload))  # noqa: S301  # from this sweep's own workers
-    return {name: received[name] for name in sorted(received, key=sorting_key)}
+    n_slices = -(-n_groups // GROUPS_IN_SLICE)
+    if n_slices > 1:
+        frame = spark.kept(frame)
+    place_of_group = F.pmod(F.xxhash64(GROUP), F.lit(n_slices))
+
+    def collected(number: int) -> list[Any]:
+        some = frame.where(place_of_group == number) if n_slices > 1 else frame
+        return some.groupBy(GROUP).applyInPandas(in_worker, f"{GROUP} string, {PAYLOAD} binary").collect()
+
+    with modules_travel(), ThreadPoolExecutor(JOBS_AT_ONCE) as pool:
+        numbers = iter(range(n_slices))
+        jobs = deque(pool.submit(collected, number) for number in islice(numbers, JOBS_AT_ONCE))
+        while jobs:
+            rows = jobs.popleft().result()
+            jobs.extend(pool.submit(collected, number) for number in islice(numbers, 1))
+            received: Received = {}
+            for name, payload in rows:
+                received.setdefault(name, []).append(pickle.loads(payload))  # noqa: S301  # from this sweep's own workers
+            yield {name: received[name] for name in sorted(received, key=sorting_key)}
 
 
 def sorting_key(name: str) -> tuple[int, float, str]:
@@ -174,35 +210,45 @@ def sorting_key(name: str) -> tuple[int, float, str]:
     return (0, float(name), name) if options.REAL.fullmatch(name) else (1, 0.0, name)
 
 
-def log_on_driver(received: Received, parameters: Parameters, place: Place) -> "Recorded":
-    """Logs every group's runs and gathers the table; a group that failed takes no other along."""
+def record(batches: Iterator[Received], n_groups: int, parameters: Parameters, place: Place) -> "Recorded":
+    """Logs every group's runs as they come, or takes note of those that workers have logged, and gathers the table."""
     recorded = Recorded(parameters.eps)
-    runs = sum(len(payloads) for payloads in received.values())
-    with tracking.progress(runs, "logging") as bar:
-        for name, payloads in received.items():
-            group = _unpacked(name, payloads)
-            try:
-                recorded.add(name, group.best_eps, ledger.record(place, group, bar.update))
-            except ledger.GroupError as error:
-                recorded.fail(name, str(error))
+    runs_of_group = len(parameters.eps) if place.children else 1
+    with tracking.progress(n_groups * runs_of_group, "sweep") as bar:
+        for received in batches:
+            if parameters.log_from == "executors":
+                for name, payloads in received.items():
+                    note_logged_by_worker(name, payloads, recorded)
+                    bar.update(runs_of_group)
+            else:
+                log = partial(log_on_driver, recorded=recorded, place=place, bar=bar)
+                with ThreadPoolExecutor(GROUPS_IN_FLIGHT) as pool:
+                    deque((pool.map if place.in_flight > 1 else map)(log, received, received.values()), maxlen=0)
     return recorded
 
 
-def logged_by_workers(received: Received, parameters: Parameters) -> "Recorded":
-    """Gathers the table of runs that the workers have logged."""
-    recorded = Recorded(parameters.eps)
-    for name, [(_, best_eps, failure, rows)] in received.items():
-        if failure:
-            recorded.fail(name, failure)
-        else:
-            recorded.add(name, best_eps, rows)
-    return recorded
+def log_on_driver(name: str, payloads: list[tuple[Any, ...]], recorded: "Recorded", place: Place, bar: Any) -> None:
+    """Logs one group's runs; one that failed takes no other along."""
+    n_records, best_eps, failure, *_ = payloads[0]
+    found = [(sweep.Outcome(*outcome), model) for *_, outcome, model in payloads if outcome is not None]
+    found.sort(key=lambda pair: pair[0].eps)
+    models = {outcome.eps: model for outcome, model in found if model is not None}
+    group = Group(name, n_records, [outcome for outcome, _ in found], best_eps, failure, models)
+    try:
+        recorded.add(name, best_eps, ledger.record(place, group, bar.update if place.children else lambda: None))
+    except ledger.GroupError as error:
+        recorded.fail(name, str(error))
+    if failure or not place.children:
+        bar.update(len(recorded.eps_values) if place.children else 1)
 
 
-def _unpacked(name: str, payloads: list[tuple[Any, ...]]) -> Group:
-    n_records, best_eps, failure, _ = payloads[0]
-    outcomes = [sweep.Outcome(*outcome) for *_, outcome in payloads if outcome is not None]
-    return Group(name, n_records, sorted(outcomes, key=lambda outcome: outcome.eps), best_eps, failure)
+def note_logged_by_worker(name: str, payloads: list[tuple[Any, ...]], recorded: "Recorded") -> None:
+    """Takes note of a group that a worker has logged."""
+    [(_, best_eps, failure, rows)] = payloads
+    if failure:
+        recorded.fail(name, failure)
+    else:
+        recorded.add(name, best_eps, rows)
 
 
 class Recorded:
@@ -213,6 +259,10 @@ class Recorded:
         self.rows: list[Row] = []
         self.best: dict[str, float] = {}
         self.failures: dict[str, str] = {}
+
+    @property
+    def n_groups(self) -> int:
+        return len(self.rows) // len(self.eps_values)
 
     def add(self, group: str, best_eps: float | None, rows: list[Row]) -> None:
         self.rows += rows
@@ -226,7 +276,8 @@ class Recorded:
     def table(self, group_by: str) -> pd.DataFrame:
         """A row for each group and eps, sorted by both."""
         counts = {metrics.N_CLUSTERS: "Int64", metrics.N_CLUSTERED_RECORDS: "Int64"}
-        frame = pd.DataFrame(self.rows, columns=[GROUP, *COLUMNS]).astype(counts | dict.fromkeys(metrics.INDICES, "float64"))
+        rows = sorted(self.rows, key=lambda row: (sorting_key(row[GROUP]), row["eps"]))
+        frame = pd.DataFrame(rows, columns=[GROUP, *COLUMNS]).astype(counts | dict.fromkeys(metrics.INDICES, "float64"))
         return frame.rename(columns={GROUP: group_by})
 
 
@@ -284,24 +335,21 @@ def main(parameters: Parameters) -> None:
         dataset.require_other_names({group_by: "group_by"}, COLUMNS)
         session = stack.enter_context(spark.session(parameters.spark))
         require_shared_store(parameters, session)
-        table = spark_table.load(session, parameters.data, columns, names=[group_by], ordered=True)
+        table = spark_table.load(session, parameters.data, columns, group_by, ordered=True)
         spark_table.require_numbers(table, "features", features)
         place = ledger.place(run.info.run_id, parameters.min_samples, parameters.runs, parameters.models)
-        received = run_in_spark(by_group(table, parameters), parameters, place)
-        if parameters.log_from == "executors":
-            recorded = logged_by_workers(received, parameters)
-        else:
-            recorded = log_on_driver(received, parameters, place)
+        batches = run_in_spark(by_group(table, parameters), table.n_names, parameters, place)
+        recorded = record(batches, table.n_names, parameters, place)
 
-        mlflow.log_metrics({"n_groups": len(received), "groups_with_best_eps": len(recorded.best)})
+        mlflow.log_metrics({"n_groups": recorded.n_groups, "groups_with_best_eps": len(recorded.best)})
         results = recorded.table(group_by)
         log_results(results, recorded, group_by)
         print_results(run, results, recorded, group_by)
         if recorded.failures:
             name, why = next(iter(recorded.failures.items()))
             raise options.WorkError(
-                f"{len(recorded.failures)} of {len(received)} groups could not be clustered, {options.quoted(name)} for one: "
-                f"{why}. Their runs and rows say why; the other groups are complete."
+                f"{len(recorded.failures)} of {recorded.n_groups} groups could not be clustered, {options.quoted(name)} for "
+                f"one: {why}. Their runs and rows say why; the other groups are complete."
             )
 
 

@@ -133,7 +133,7 @@ def main(parameters: Parameters) -> None:
         columns = dataset.used(features=features, target=target)
         dataset.require_other_names(columns, OUTPUTS)
         session = stack.enter_context(spark.session(parameters.spark))
-        table = spark_table.load(session, parameters.data, columns, names=[target])
+        table = spark_table.load(session, parameters.data, columns, target)
         spark_table.require_finite(table, "features", features)
         train, held_out = split(table.frame.cache(), parameters.test_size, parameters.seed)
         classes = require_classes(train, held_out, target, parameters.test_size)

@@ -50,7 +50,7 @@ def test_the_complete_rows_in_the_columns_in_use_are_kept_and_the_others_counted
 
 def test_spark_reads_the_same_table(written: str, store: Store, session: SparkSession) -> None:
     with mlflow.start_run():
-        table = spark_table.load(session, written, COLUMNS, names=["kind"])
+        table = spark_table.load(session, written, COLUMNS, "kind")
     assert sorted(map(tuple, table.frame.collect())) == [("a", 1.0), ("b", 4.0)]
     assert (table.rows, table.left_out, table.numbers, table.texts) == (2, 2, ["size"], ["kind"])
 
@@ -58,7 +58,7 @@ def test_spark_reads_the_same_table(written: str, store: Store, session: SparkSe
 def test_spark_reads_a_table_of_its_catalogue(store: Store, session: SparkSession, rows: pd.DataFrame) -> None:
     session.createDataFrame(rows).createOrReplaceTempView("sizes")
     with mlflow.start_run() as run:
-        table = spark_table.load(session, "sizes", COLUMNS, names=["kind"])
+        table = spark_table.load(session, "sizes", COLUMNS, "kind")
     assert (table.rows, table.left_out) == (2, 2)
     assert store.client.get_run(run.info.run_id).data.metrics == {"n_rows": 2, "n_rows_left_out": 2}
 

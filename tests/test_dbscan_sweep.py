@@ -182,9 +182,9 @@ def test_the_work_in_spark_is_done_once(
     counter = session.sparkContext.accumulator(0)
     cluster = dbscan_sweep.cluster
 
-    def counted(records: pd.DataFrame, parameters: dbscan_sweep.Parameters) -> ledger.Group:
+    def counted(records: pd.DataFrame, parameters: dbscan_sweep.Parameters, place: ledger.Place) -> ledger.Group:
         counter.add(1)
-        return cluster(records, parameters)
+        return cluster(records, parameters, place)
 
     monkeypatch.setattr(dbscan_sweep, "cluster", counted)
     assert step(dbscan_sweep, eps="0.5,0.9") == 0

@@ -20,14 +20,26 @@ def records() -> pd.DataFrame:
 
 
 def test_each_eps_gives_the_labels_of_a_scaled_dbscan(records: pd.DataFrame) -> None:
-    for outcome in sweep(records, EPS, min_samples=3):
+    found = sweep(records, EPS, min_samples=3)
+    for index, outcome in enumerate(found.outcomes):
+        model = found.model(index)
         plain = make_pipeline(StandardScaler(), DBSCAN(eps=outcome.eps, min_samples=3)).fit(records)
-        assert outcome.model["dbscan"].labels_.tolist() == plain[-1].labels_.tolist()
-        assert np.array_equal(outcome.model["scaler"].transform(records), plain[0].transform(records))
+        assert model["dbscan"].labels_.tolist() == plain[-1].labels_.tolist()
+        assert np.array_equal(model["scaler"].transform(records), plain[0].transform(records))
+
+
+def test_a_model_is_all_that_fitting_it_would_have_left(records: pd.DataFrame) -> None:
+    found = sweep(records, EPS, min_samples=3)
+    plain = DBSCAN(eps=0.4, min_samples=3).fit(found.X)
+    mine = found.model(1)["dbscan"]
+    assert vars(mine).keys() == vars(plain).keys()
+    for name, value in vars(plain).items():
+        assert np.array_equal(getattr(mine, name), value), name
+        assert np.asarray(getattr(mine, name)).dtype == np.asarray(value).dtype, name
 
 
 def test_outcomes_come_in_ascending_order_of_eps(records: pd.DataFrame) -> None:
-    assert [outcome.eps for outcome in sweep(records, (0.8, 0.2, 0.4), 3)] == [0.2, 0.4, 0.8]
+    assert [outcome.eps for outcome in sweep(records, (0.8, 0.2, 0.4), 3).outcomes] == [0.2, 0.4, 0.8]
 
 
 @pytest.mark.parametrize(
@@ -40,7 +52,7 @@ def test_outcomes_come_in_ascending_order_of_eps(records: pd.DataFrame) -> None:
     ids=["one record", "constant columns", "all noise"],
 )
 def test_degenerate_groups_are_results_with_undefined_indices(records: pd.DataFrame) -> None:
-    for outcome in sweep(records, EPS, min_samples=3):
+    for outcome in sweep(records, EPS, min_samples=3).outcomes:
         assert outcome.reason
         assert "silhouette" not in outcome.metrics
 
@@ -54,7 +66,7 @@ def test_an_infinite_value_is_said_with_its_column(records: pd.DataFrame, value:
 
 def outcome(eps: float, coverage: float, **indices: float) -> Outcome:
     return Outcome(
-        eps, {**{name.replace("_", "-"): value for name, value in indices.items()}, "n_clustered_records": coverage}, "", None
+        eps, {**{name.replace("_", "-"): value for name, value in indices.items()}, "n_clustered_records": coverage}, "", ""
     )
 
 

@@ -4,17 +4,23 @@ Works alike on the driver and inside a Spark worker: it holds no active run, and
 """
 
 import os
+import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlparse
 
 import mlflow
 import pandas as pd
+import skops.io
 from mlflow import MlflowClient
 from mlflow.entities import DatasetInput, LoggedModelOutput, Metric, Param, RunTag
 from mlflow.models import Model, ModelSignature
+from mlflow.models.model import MLMODEL_FILE_NAME
 from mlflow.types import ColSpec, DataType, Schema
 from mlflow.utils.mlflow_tags import (
     MLFLOW_GIT_COMMIT,
@@ -34,6 +40,9 @@ INHERITED = (MLFLOW_USER, MLFLOW_SOURCE_NAME, MLFLOW_SOURCE_TYPE, MLFLOW_GIT_COM
 MODEL = "model"
 LARGEST_BATCH = 1000
 LONGEST_NAME = 250
+# A server answers several requests at a time; a database in a file takes one writer.
+ONE_WRITER = ("sqlite", "file", "")
+IN_FLIGHT = 8
 
 
 @dataclass(frozen=True)
@@ -50,20 +59,29 @@ class Place:
     children: bool
     models: str
 
-    def wants_model(self, group: "Group", outcome: Outcome) -> bool:
-        """Whether the model of this outcome is to be logged."""
-        return self.models == "all" or (self.models == "best" and outcome.eps == group.best_eps)
+    def wants_model(self, eps: float, best_eps: float | None) -> bool:
+        """Whether the model of this eps is to be logged."""
+        return self.models == "all" or (self.models == "best" and eps == best_eps)
+
+    @property
+    def in_flight(self) -> int:
+        """How many runs to log at the same time."""
+        return 1 if urlparse(self.tracking_uri).scheme in ONE_WRITER else IN_FLIGHT
 
 
 @dataclass(frozen=True)
 class Group:
-    """One group's outcomes in ascending order of eps, the best of them, or the reason for which there are none."""
+    """One group's outcomes in ascending order of eps, the best of them, or the reason for which there are none.
+
+    `models` holds by eps those that are to be logged.
+    """
 
     name: str
     n_records: int
     outcomes: Sequence[Outcome]
     best_eps: float | None
     failure: str = ""
+    models: Mapping[float, Pipeline] = field(default_factory=dict)
 
 
 Row = dict[str, Any]
@@ -92,20 +110,36 @@ def record(place: Place, group: Group, logged: Callable[[], object] = lambda: No
     A group that failed gets a FAILED run with the reason. Whatever interrupts the logging ends the open runs on its way out.
     """
     client = MlflowClient(place.tracking_uri)
-    run_id = _open(client, place, group.name, place.sweep_id)
+    # A parameter's value is cut where it is long; the tag holds more of a name.
+    run_id = _open(client, place, group.name, place.sweep_id, {"group": group.name})
     with _ended(client, run_id):
-        # A parameter's value is cut where it is long; the tag holds more of a name.
-        name = [Param("group", group.name)], [RunTag("group", group.name)]
-        client.log_batch(run_id, params=name[0], tags=name[1], metrics=_at_once({"n_records": group.n_records}))
+        params, records = [Param("group", group.name)], _at_once({"n_records": group.n_records})
         if group.failure:
+            client.log_batch(run_id, params=params, metrics=records)
             raise GroupError(group.failure)
-        rows = []
-        for outcome in group.outcomes:
-            path = _record_eps(client, place, group, outcome, run_id) if place.children else ""
-            rows.append(_row(group.name, outcome, path))
+        paths = _record_children(place, group, run_id, logged) if place.children else [""] * len(group.outcomes)
+        tags = [RunTag(key, text) for key, text in _remarks_on_group(group).items()]
+        curves = records + _curves(group)
+        client.log_batch(run_id, params=params, tags=tags, metrics=curves[:LARGEST_BATCH])
+        for start in range(LARGEST_BATCH, len(curves), LARGEST_BATCH):
+            client.log_batch(run_id, metrics=curves[start : start + LARGEST_BATCH])
+    return [_row(group.name, outcome, path) for outcome, path in zip(group.outcomes, paths, strict=True)]
+
+
+def _record_children(place: Place, group: Group, parent_id: str, logged: Callable[[], object]) -> list[str]:
+    """Logs the run of each eps, several at a time where the store takes that; returns their models' URIs."""
+    with tempfile.TemporaryDirectory() as folder:
+        shelf = _Shelf(place, group, folder)
+
+        def record_child(outcome: Outcome) -> str:
+            path = _record_eps(place, group, outcome, parent_id, shelf)
             logged()
-        _log_curves(client, run_id, group)
-    return rows
+            return path
+
+        if place.in_flight == 1:
+            return [record_child(outcome) for outcome in group.outcomes]
+        with ThreadPoolExecutor(min(place.in_flight, len(group.outcomes))) as pool:
+            return list(pool.map(record_child, group.outcomes))
 
 
 class GroupError(WorkError):
@@ -124,8 +158,8 @@ def _ended(client: MlflowClient, run_id: str) -> Iterator[None]:
     client.set_terminated(run_id, "FINISHED")
 
 
-def _open(client: MlflowClient, place: Place, name: str, parent_id: str) -> str:
-    tags = {**place.tags, MLFLOW_PARENT_RUN_ID: parent_id}
+def _open(client: MlflowClient, place: Place, name: str, parent_id: str, tags: dict[str, str] | None = None) -> str:
+    tags = {**place.tags, **(tags or {}), MLFLOW_PARENT_RUN_ID: parent_id}
     run = client.create_run(place.experiment_id, tags=tags, run_name=run_name(name))
     if place.datasets:
         client.log_inputs(run.info.run_id, datasets=place.datasets)
@@ -139,61 +173,102 @@ def run_name(name: str, suffix: str = "") -> str:
     return (short.replace("\0", "␀") or "(empty)") + suffix
 
 
-def _record_eps(client: MlflowClient, place: Place, group: Group, outcome: Outcome, parent_id: str) -> str:
+def _record_eps(place: Place, group: Group, outcome: Outcome, parent_id: str, shelf: "_Shelf") -> str:
+    client = MlflowClient(place.tracking_uri)
     eps = shortest(outcome.eps)
     run_id = _open(client, place, run_name(group.name, f"-eps{eps}"), parent_id)
     with _ended(client, run_id):
         params = {"group": group.name, "eps": eps, "min_samples": str(place.min_samples)}
         model_id = None
-        if place.wants_model(group, outcome):
+        if outcome.eps in group.models:
             logged = client.create_logged_model(place.experiment_id, name=MODEL, source_run_id=run_id, params=params)
             model_id = str(logged.model_id)
         client.log_batch(
             run_id,
             params=[Param(key, value) for key, value in params.items()],
             metrics=_at_once(outcome.metrics, model_id=model_id),
-            tags=[RunTag("undefined", outcome.reason)] if outcome.reason else [],
+            tags=[RunTag(key, value) for key, value in _remarks(outcome).items()],
         )
         if model_id is None:
             return ""
-        _store_model(client, place, run_id, model_id, outcome.model)
+        client.log_model_artifacts(model_id, shelf.save(outcome.eps, run_id, model_id))
+        client.finalize_logged_model(model_id, "READY")
+        client.log_outputs(run_id, models=[LoggedModelOutput(model_id, step=0)])
         return f"models:/{model_id}"
 
 
-def _store_model(client: MlflowClient, place: Place, run_id: str, model_id: str, model: Pipeline) -> None:
-    scaler = model["scaler"]
-    example = pd.DataFrame([scaler.mean_], columns=scaler.feature_names_in_)
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, MODEL)
-        mlflow.sklearn.save_model(
-            model,
-            path,
-            mlflow_model=Model(run_id=run_id, model_id=model_id, model_uuid=model_id),
-            serialization_format="skops",
-            signature=ModelSignature(inputs=Schema([ColSpec(DataType.double, name) for name in example.columns])),
-            input_example=example,
-            pip_requirements=place.requirements,
-        )
-        client.log_model_artifacts(model_id, path)
-    client.finalize_logged_model(model_id, "READY")
-    client.log_outputs(run_id, models=[LoggedModelOutput(model_id, step=0)])
+def _remarks(outcome: Outcome) -> dict[str, str]:
+    """What is to be said of an outcome's metrics: why they are undefined, or how one was estimated."""
+    remarks = {"undefined": outcome.reason, "estimated": outcome.estimated}
+    return {key: text for key, text in remarks.items() if text}
 
 
-def _log_curves(client: MlflowClient, run_id: str, group: Group) -> None:
+class _Shelf:
+    """Where a group's models are saved: MLflow writes the first, and of the others, but for the model, makes copies.
+
+    They differ in nothing else than their ids; what MLflow does beside costs ten times as much as to write the model.
+    """
+
+    def __init__(self, place: Place, group: Group, folder: str) -> None:
+        self.models, self.folder = group.models, folder
+        if self.models:
+            first = next(iter(self.models.values()))
+            self.template = os.path.join(folder, "template")
+            self.description = Model()
+            scaler = first["scaler"]
+            example = pd.DataFrame([scaler.mean_], columns=scaler.feature_names_in_)
+            mlflow.sklearn.save_model(
+                first,
+                self.template,
+                mlflow_model=self.description,
+                serialization_format="skops",
+                signature=ModelSignature(inputs=Schema([ColSpec(DataType.double, name) for name in example.columns])),
+                input_example=example,
+                pip_requirements=place.requirements,
+            )
+            self.file = self.description.flavors["sklearn"]["pickled_model"]
+            os.remove(os.path.join(self.template, self.file))
+            self.others = sum(file.stat().st_size for file in os.scandir(self.template) if file.name != MLMODEL_FILE_NAME)
+
+    def save(self, eps: float, run_id: str, model_id: str) -> str:
+        """Saves the model of `eps` under the ids that it has in the store; returns the folder."""
+        path = os.path.join(self.folder, model_id)
+        shutil.copytree(self.template, path)
+        skops.io.dump(self.models[eps], os.path.join(path, self.file))
+        size = self.others + os.path.getsize(os.path.join(path, self.file))
+        described = self.description.to_dict() | {
+            "run_id": run_id,
+            "model_id": model_id,
+            "model_uuid": model_id,
+            "utc_time_created": str(datetime.now(UTC).replace(tzinfo=None)),
+            "model_size_bytes": size,
+        }
+        Model.from_dict(described).save(os.path.join(path, MLMODEL_FILE_NAME))
+        return path
+
+
+def _curves(group: Group) -> list[Metric]:
     """The metrics of every eps under their six names, a step an eps, and those of the best eps as `best_…`."""
     points = [
         metric
         for step, outcome in enumerate(group.outcomes)
         for metric in _at_once({"eps": outcome.eps} | outcome.metrics, step)
     ]
-    chosen = next((outcome for outcome in group.outcomes if outcome.eps == group.best_eps), None)
-    if chosen is not None:
-        best = {"eps": chosen.eps} | chosen.metrics
-        points += _at_once({f"best_{name}": value for name, value in best.items()})
-    else:
-        client.set_tag(run_id, "undefined", "no eps has the index and keeps enough records: there is no best one")
-    for start in range(0, len(points), LARGEST_BATCH):
-        client.log_batch(run_id, metrics=points[start : start + LARGEST_BATCH])
+    for chosen in group.outcomes:
+        if chosen.eps == group.best_eps:
+            best = {"eps": chosen.eps} | chosen.metrics
+            points += _at_once({f"best_{name}": value for name, value in best.items()})
+    return points
+
+
+def _remarks_on_group(group: Group) -> dict[str, str]:
+    remarks = {}
+    if group.best_eps is None:
+        remarks["undefined"] = "no eps has the index and keeps enough records: there is no best one"
+    if any(outcome.estimated for outcome in group.outcomes):
+        said = [f"eps {shortest(outcome.eps)}: {outcome.estimated}" for outcome in group.outcomes if outcome.estimated]
+        remarks["estimated"] = "; ".join(said)[: tracking.LONGEST_TAG]
+    return remarks
 
 
 def _at_once(values: dict[str, float], step: int = 0, model_id: str | None = None) -> list[Metric]:

@@ -1,10 +1,13 @@
 """How good a clustering is: four indices over the records that are not noise, or why they are undefined."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial.distance import cdist
-from sklearn import metrics
+
+from clustering.clusters import Clusters
+from clustering.s_dbw import s_dbw
+from clustering.silhouette import euclidean_distances, mean_silhouettes
 
 NOISE = -1
 SILHOUETTE, CALINSKI_HARABASZ, DAVIES_BOULDIN, S_DBW = "silhouette", "calinski-harabasz", "davies-bouldin", "s-dbw"
@@ -13,104 +16,139 @@ N_CLUSTERS, N_CLUSTERED_RECORDS = "n_clusters", "n_clustered_records"
 NAMES = (*INDICES, N_CLUSTERS, N_CLUSTERED_RECORDS)
 HIGHEST_IS_BEST = {SILHOUETTE: True, CALINSKI_HARABASZ: True, DAVIES_BOULDIN: False, S_DBW: False}
 
-# The 95 % interval of a mean, and the weight of the clusters' sizes against their densities in the point between two of them.
-INTERVAL = 1.96
-BALANCE = 0.7
+# Up to here every record is compared with every other; beyond, a sample of them is, so that the work grows no faster.
+MOST_COMPARISONS = 20_000_000_000
+SMALLEST_SAMPLE = 1_000
+# scikit-learn's own bound for what counts as 0; the precision of its formula for squared distances, relative to those from
+# the origin, and the relative error up to which nobody minds.
+ZERO = 1e-8
+PRECISION = float(np.finfo(float).eps)
+NEGLIGIBLE = 1e-10
+NUMBERS_IN_MEMORY = 1 << 21
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The metrics that are defined, by name, and the reason for which the others are not (empty where all are)."""
+    """The metrics that are defined, by name, the reason for which the others are not, and how one was estimated, if it was."""
 
     metrics: dict[str, float]
     reason: str
+    estimated: str = ""
 
 
-def evaluate(X: np.ndarray, labels: np.ndarray) -> Evaluation:
-    """The metrics of a clustering.
+def evaluate(X: np.ndarray, labels: Sequence[np.ndarray], seed: int = 0) -> list[Evaluation]:
+    """The metrics of each of several clusterings of the same records.
 
-    X, of shape (n_records, n_features), holds the records in the space in which they were clustered; labels, of shape
-    (n_records,), the number of each one's cluster, or -1 for noise, which no index takes into account.
-    Raises ValueError where X holds a value that is not finite.
+    X, finite, of shape (n_records, n_features), holds the records in the space in which they were clustered; each of labels,
+    of shape (n_records,), the number of each one's cluster, or -1 for noise, which no index takes into account. `seed` chooses
+    the records on which the silhouette is estimated where there are more than can be compared with each other.
     """
-    kept = labels != NOISE
-    records, members = X[kept], labels[kept]
-    n_clusters = len(np.unique(members))
-    counts = {N_CLUSTERS: float(n_clusters), N_CLUSTERED_RECORDS: float(len(members))}
-    if not len(members):
-        return Evaluation(counts, "every record is noise: the indices need two clusters or more")
+    distinct: dict[bytes, int] = {}
+    place = [distinct.setdefault(one.tobytes(), len(distinct)) for one in labels]
+    chosen = np.array([_numbered(labels[place.index(number)]) for number in range(len(distinct))])
+    counts = [_counts(one) for one in chosen]
+    defined = [number for number, (_, reason) in enumerate(counts) if not reason]
+    silhouettes = dict(zip(defined, _silhouettes(X, chosen[defined], seed), strict=True))
+    found = []
+    for number, (metrics, reason) in enumerate(counts):
+        if reason:
+            found.append(Evaluation(metrics, reason))
+        else:
+            value, estimated = silhouettes[number]
+            found.append(Evaluation({SILHOUETTE: value, **_other_indices(X, chosen[number]), **metrics}, "", estimated))
+    return [found[number] for number in place]
+
+
+def _numbered(labels: np.ndarray) -> np.ndarray:
+    """`labels` with the clusters numbered 0, 1 … without a gap."""
+    _, numbered = np.unique(np.append(labels, NOISE), return_inverse=True)
+    return np.asarray(numbered[:-1] - 1)
+
+
+def _counts(labels: np.ndarray) -> tuple[dict[str, float], str]:
+    """The metrics that are always defined, and why the indices are not, if they are not."""
+    clustered = labels[labels != NOISE]
+    n_clusters = int(labels.max(initial=NOISE)) + 1
+    counts = {N_CLUSTERS: float(n_clusters), N_CLUSTERED_RECORDS: float(len(clustered))}
+    if not len(clustered):
+        return counts, "every record is noise: the indices need two clusters or more"
     if n_clusters < 2:
-        return Evaluation(counts, "one cluster: the indices need two or more")
-    if n_clusters == len(members):
-        return Evaluation(counts, "as many clusters as clustered records: the indices need fewer")
-    indices = {
-        SILHOUETTE: float(metrics.silhouette_score(records, members)),
-        CALINSKI_HARABASZ: float(metrics.calinski_harabasz_score(records, members)),
-        DAVIES_BOULDIN: float(metrics.davies_bouldin_score(records, members)),
-        S_DBW: s_dbw(records, members),
+        return counts, "one cluster: the indices need two or more"
+    if n_clusters == len(clustered):
+        return counts, "as many clusters as clustered records: the indices need fewer"
+    return counts, ""
+
+
+def _other_indices(X: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    clusters = Clusters.of(X[labels != NOISE], labels[labels != NOISE])
+    return {
+        CALINSKI_HARABASZ: calinski_harabasz(clusters),
+        DAVIES_BOULDIN: davies_bouldin(clusters),
+        S_DBW: s_dbw(clusters),
     }
-    return Evaluation(indices | counts, "")
 
 
-def s_dbw(X: np.ndarray, labels: np.ndarray) -> float:
-    """The S_Dbw index of a clustering without noise, lowest for clusters that are dense and apart.
+def _silhouettes(X: np.ndarray, labels: np.ndarray, seed: int) -> list[tuple[float, str]]:
+    """The mean silhouette of each clustering, with a sentence on the sample where it is estimated."""
+    scored = labels != NOISE
+    sizes = scored.sum(axis=1)
+    large = sizes**2 > MOST_COMPARISONS
+    found: list[tuple[float, str]] = [(np.nan, "")] * len(labels)
+    priority = np.random.default_rng(seed).permutation(len(X))
+    for clustering in np.flatnonzero(large):
+        members = np.flatnonzero(scored[clustering])
+        sample = max(SMALLEST_SAMPLE, MOST_COMPARISONS // sizes[clustering])
+        scored[clustering, np.delete(members, np.argpartition(priority[members], sample)[:sample])] = False
+        found[clustering] = (np.nan, f"silhouette: the mean of {sample} of {sizes[clustering]} clustered records (seed {seed})")
+    for together in (np.flatnonzero(large), np.flatnonzero(~large)):
+        if len(together):
+            values = mean_silhouettes(X, labels[together], scored[together])
+            for clustering, value in zip(together, values, strict=True):
+                found[clustering] = (float(value), found[clustering][1])
+    return found
 
-    X has the shape (n_records, n_features), labels (n_records,), with two clusters or more. Equal to
-    `S_Dbw(X, labels, alg_noise="filter")` of the package s-dbw, which walks the records in Python: M. Halkidi and
-    M. Vazirgiannis, "Clustering validity assessment: finding the optimal partitioning of a data set", ICDM 2001, with the
-    densities of J. Tong and H. Tan, Journal of Electronics (China) 26, 258 (2009), around the record nearest to each mean.
+
+def calinski_harabasz(clusters: Clusters) -> float:
+    """The Calinski-Harabasz index, highest for clusters that are dense and apart, as scikit-learn has it.
+
+    T. Calinski and J. Harabasz, "A dendrite method for cluster analysis", Communications in Statistics 3, 1 (1974).
     """
-    order = np.argsort(labels, kind="stable")
-    X = X[order]
-    _, starts, sizes = np.unique(labels[order], return_index=True, return_counts=True)
-    clusters = [X[start : start + size] for start, size in zip(starts, sizes, strict=True)]
-    deviations = np.array([cluster.std(axis=0) for cluster in clusters])
-    centers = np.array([_nearest_to_mean(cluster) for cluster in clusters])
-    return _density_between(clusters, starts, sizes, deviations, centers, X) + _scattering(X, sizes, deviations)
+    n, k = len(clusters.X), len(clusters)
+    between = clusters.sizes @ np.square(clusters.means - clusters.X.mean(axis=0)).sum(axis=1)
+    within = clusters.from_means.sum()
+    return 1.0 if within == 0 else float(between * (n - k) / (within * (k - 1)))
 
 
-def _nearest_to_mean(cluster: np.ndarray) -> np.ndarray:
-    nearest: np.ndarray = cluster[np.argmin(cdist(cluster, cluster.mean(axis=0)[None, :]))]
-    return nearest
+def davies_bouldin(clusters: Clusters) -> float:
+    """The Davies-Bouldin index, lowest for clusters that are dense and apart, as scikit-learn has it.
+
+    D. L. Davies and D. W. Bouldin, "A cluster separation measure", IEEE PAMI 1, 224 (1979).
+    """
+    means, spreads = clusters.means, _spreads(clusters)
+    k = len(means)
+    worst, apart = np.zeros(k), False
+    step = max(1, NUMBERS_IN_MEMORY // k)
+    for start in range(0, k, step):
+        rows = slice(start, min(start + step, k))
+        distances = euclidean_distances(means if step >= k else means[rows], means)
+        distances[np.arange(rows.stop - start), np.arange(start, rows.stop)] = 0
+        apart |= bool((distances > ZERO).any())
+        distances[distances == 0] = np.inf
+        worst[rows] = ((spreads[rows, None] + spreads) / distances).max(axis=1)
+    if not apart or (spreads <= ZERO).all():
+        return 0.0
+    return float(worst.mean())
 
 
-def _scattering(X: np.ndarray, sizes: np.ndarray, deviations: np.ndarray) -> float:
-    norms = np.sqrt((deviations**2).sum(axis=1))
-    weighted = ((len(X) - sizes) / len(X) * norms).sum()
-    return float(weighted / (np.linalg.norm(X.std(axis=0)) * (len(sizes) - 1)))
-
-
-def _density_between(
-    clusters: list[np.ndarray],
-    starts: np.ndarray,
-    sizes: np.ndarray,
-    deviations: np.ndarray,
-    centers: np.ndarray,
-    X: np.ndarray,
-) -> float:
-    """The mean over pairs of the density between two clusters relative to the denser one's own; each pair is looked at once."""
-    reaches = INTERVAL * deviations / np.sqrt(sizes)[:, None]
-    own = np.array(
-        [
-            np.count_nonzero((np.abs(cluster - center) <= reach).all(axis=1))
-            for cluster, center, reach in zip(clusters, centers, reaches, strict=True)
-        ]
-    )
-    k = len(clusters)
-    total = 0.0
-    for i in range(k - 1):
-        others = slice(i + 1, k)
-        n_i, n_j = sizes[i], sizes[others, None]
-        d_i, d_j = own[i], own[others, None]
-        # In this order of operations, records on the very edge of a reach fall on the same side as in the package.
-        by_size = BALANCE * (centers[i] * n_j + centers[others] * n_i) / (n_i + n_j)
-        by_density = (centers[i] * d_i + centers[others] * d_j) / (d_i + d_j)
-        between = by_size + (1 - BALANCE) * by_density
-        reach = INTERVAL * ((deviations[i] + deviations[others]) / 2) / np.sqrt(n_i + n_j)
-
-        in_i = (np.abs(clusters[i][:, None] - between) <= reach).all(axis=2).sum(axis=0)
-        belongs = np.repeat(np.arange(k - i - 1), sizes[others])
-        inside = (np.abs(X[starts[i + 1] :] - between[belongs]) <= reach[belongs]).all(axis=1)
-        in_j = np.bincount(belongs, weights=inside, minlength=k - i - 1)
-        total += ((in_i + in_j) / np.maximum(own[i], own[others])).sum()
-    return float(2 * total / (k * (k - 1)))
+def _spreads(clusters: Clusters) -> np.ndarray:
+    """The mean distances of the clusters' records from their means, of shape (n_clusters,)."""
+    distances = np.sqrt(clusters.from_means.sum(axis=1))
+    sums = np.bincount(clusters.labels, weights=distances)
+    # scikit-learn's formula gives a distance of some 1e-8 between two records that coincide, and its index shows it.
+    norms = np.linalg.norm(clusters.means, axis=1)[clusters.labels]
+    with np.errstate(invalid="ignore"):
+        rounding = np.nan_to_num(4 * PRECISION * norms**2 / np.maximum(distances, np.sqrt(PRECISION) * norms))
+    for cluster in np.flatnonzero(np.bincount(clusters.labels, weights=rounding) > NEGLIGIBLE * sums).tolist():
+        mean = clusters.means[cluster : cluster + 1]
+        sums[cluster] = euclidean_distances(clusters.X[clusters.members(cluster)], mean).sum()
+    return np.asarray(sums / clusters.sizes)

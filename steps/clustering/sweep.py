@@ -9,37 +9,58 @@ from sklearn.cluster import DBSCAN
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from clustering import metrics
+from clustering import density, metrics
+from clustering.density import Clustering
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one eps gave: the metrics that are defined, by name, why the others are not, and the fitted model."""
+    """What one eps gave: the metrics that are defined, by name, why the others are not, and how one was estimated, if so."""
 
     eps: float
     metrics: dict[str, float]
     reason: str
-    model: Pipeline
+    estimated: str
 
 
-def sweep(records: pd.DataFrame, eps_values: Sequence[float], min_samples: int) -> list[Outcome]:
-    """Clusters `records`, of shape (n_records, n_features), for every eps, in ascending order of eps.
+@dataclass(frozen=True)
+class Sweep:
+    """The outcomes of one group in ascending order of eps, and what their models are made of."""
 
-    The features are scaled to zero mean and unit variance within these records; eps is a distance in that space.
+    outcomes: list[Outcome]
+    scaler: StandardScaler
+    X: np.ndarray
+    clusterings: list[Clustering]
+    min_samples: int
+
+    def model(self, index: int) -> Pipeline:
+        """The fitted pipeline of the outcome at `index`, with all that scikit-learn's own `fit` leaves on it."""
+        clustering = self.clusterings[index]
+        dbscan = DBSCAN(eps=self.outcomes[index].eps, min_samples=self.min_samples)
+        dbscan.n_features_in_ = self.X.shape[1]
+        dbscan.labels_ = clustering.labels
+        dbscan.core_sample_indices_ = clustering.core
+        dbscan.components_ = self.X[clustering.core]
+        return Pipeline([("scaler", self.scaler), ("dbscan", dbscan)])
+
+
+def sweep(records: pd.DataFrame, eps_values: Sequence[float], min_samples: int, seed: int = 0) -> Sweep:
+    """Clusters `records`, of shape (n_records, n_features), for every eps.
+
+    The features are scaled to zero mean and unit variance within these records; eps is a distance in that space. `seed`
+    chooses the sample on which an index of very many records is estimated.
     Raises ValueError where a record holds a value that is not finite.
     """
     infinite = [name for name in records.columns if not np.isfinite(records[name]).all()]
     if infinite:
         raise ValueError(f"infinite values in {', '.join(map(str, infinite))}")
     scaler = StandardScaler().fit(records)
-    X = scaler.transform(records)
-    outcomes = []
-    for eps in sorted(eps_values):
-        dbscan = DBSCAN(eps=eps, min_samples=min_samples).fit(X)
-        found = metrics.evaluate(X, dbscan.labels_)
-        model = Pipeline([("scaler", scaler), ("dbscan", dbscan)])
-        outcomes.append(Outcome(eps, found.metrics, found.reason, model))
-    return outcomes
+    X = np.ascontiguousarray(scaler.transform(records))
+    ascending = sorted(eps_values)
+    clusterings = density.dbscan(X, ascending, min_samples)
+    found = metrics.evaluate(X, [clustering.labels for clustering in clusterings], seed)
+    outcomes = [Outcome(eps, one.metrics, one.reason, one.estimated) for eps, one in zip(ascending, found, strict=True)]
+    return Sweep(outcomes, scaler, X, clusterings, min_samples)
 
 
 def best(outcomes: Sequence[Outcome], n_records: int, select_by: str, min_coverage: float) -> Outcome | None:

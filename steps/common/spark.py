@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING
 from common.options import WorkError, one_line, quoted
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 MINIMUM_JAVA = 17
 INSTALL_JAVA = (
@@ -54,6 +54,8 @@ def session(where: str) -> Iterator["SparkSession"]:
         return
     if not where.startswith("sc://"):
         require_java()
+    if where.removeprefix(CONNECT_LOCAL).startswith("local"):
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     try:
         if where == "active":
             started = SparkSession.builder.getOrCreate()
@@ -70,6 +72,16 @@ def session(where: str) -> Iterator["SparkSession"]:
     finally:
         if where != "active":
             started.stop()
+
+
+def kept(frame: "DataFrame") -> "DataFrame":
+    """`frame`, kept by Spark once it is read, where Spark can: a serverless session cannot, and reads it again each time."""
+    from pyspark.errors import PySparkException
+
+    try:
+        return frame.persist()
+    except PySparkException:
+        return frame
 
 
 def _start_classic(master: str) -> "SparkSession":
@@ -106,7 +118,6 @@ def _settings(master: str) -> dict[str, str]:
     settings = {**SETTINGS, **(LOCAL_SETTINGS if here else {})}
     if here:
         settings["spark.sql.shuffle.partitions"] = str(os.cpu_count())
-        settings["spark.pyspark.python"] = os.environ.get("PYSPARK_PYTHON", sys.executable)
     return settings
 
 

@@ -31,6 +31,7 @@ class SparkTable:
     left_out: int
     numbers: list[str]
     texts: list[str]
+    n_names: int
     order: str | None = None
 
 
@@ -39,16 +40,14 @@ def column(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
 
 
-def load(
-    session: "SparkSession", data: str, columns: dict[str, str], names: Sequence[str] = (), ordered: bool = False
-) -> SparkTable:
+def load(session: "SparkSession", data: str, columns: dict[str, str], name: str, ordered: bool = False) -> SparkTable:
     """Reads the table `data` in `columns` (column to the parameter that asked for it), as `dataset.load` does for pandas.
 
     If `ordered`, a table that has an order of rows gets a further column, `order`, with each row's place.
     Raises InputError where the table or a column is not there, cannot be read or has no complete row.
     """
     if _seen_from_here(data):
-        table = dataset.load(data, columns, names)
+        table = dataset.load(data, columns, [name])
         tracking.log_table_used(table)
         used = list(columns)
         order = ORDER if ordered else None
@@ -61,9 +60,10 @@ def load(
             left_out=table.left_out,
             numbers=table.numbers(used),
             texts=table.texts(used),
+            n_names=int(table.frame[name].nunique()),
             order=order,
         )
-    return _load_where_it_lies(session, data, columns, names)
+    return _load_where_it_lies(session, data, columns, name)
 
 
 def _seen_from_here(data: str) -> bool:
@@ -74,7 +74,7 @@ def _seen_from_here(data: str) -> bool:
     return data == dataset.BUNDLED or os.path.exists(data) or not TABLE_NAME.fullmatch(data) or data.endswith(".csv")
 
 
-def _load_where_it_lies(session: "SparkSession", data: str, columns: dict[str, str], names: Sequence[str]) -> SparkTable:
+def _load_where_it_lies(session: "SparkSession", data: str, columns: dict[str, str], name_column: str) -> SparkTable:
     from py4j.protocol import Py4JJavaError
     from pyspark.errors import PySparkException
     from pyspark.sql import functions as F
@@ -86,7 +86,7 @@ def _load_where_it_lies(session: "SparkSession", data: str, columns: dict[str, s
         chosen = []
         for name, parameter in columns.items():
             field = F.col(column(name))
-            if name in names or types[name] in TEXTS:
+            if name == name_column or types[name] in TEXTS:
                 chosen.append(field.cast("string").alias(name))
             elif types[name] in NUMBERS or types[name].startswith("decimal"):
                 number = field.cast("double")
@@ -98,7 +98,8 @@ def _load_where_it_lies(session: "SparkSession", data: str, columns: dict[str, s
                 )
         selected = everything.select(*chosen)
         frame = selected.dropna()
-        rows, total = frame.count(), selected.count()
+        total = selected.count()
+        rows, n_names = frame.agg(F.count("*"), F.count_distinct(column(name_column))).first() or (0, 0)
     except (PySparkException, Py4JJavaError) as error:
         why = one_line(error.java_exception.getMessage() if isinstance(error, Py4JJavaError) else error)[:200]
         raise InputError(f"The 'data' parameter must name a table that Spark can read. Got {quoted(data)}: {why}") from error
@@ -109,7 +110,7 @@ def _load_where_it_lies(session: "SparkSession", data: str, columns: dict[str, s
         )
     numbers = [name for name, kind in frame.dtypes if kind == "double"]
     texts = [name for name in columns if name not in numbers]
-    table = SparkTable(frame, name=data, source=data, rows=rows, left_out=total - rows, numbers=numbers, texts=texts)
+    table = SparkTable(frame, data, data, rows, total - rows, numbers, texts, n_names)
     tracking.log_source_used(table.source, table.rows, table.left_out)
     return table
 
