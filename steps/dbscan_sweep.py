@@ -8,7 +8,7 @@ sweep's own run the table of all results (`results.csv`, `results.json`) and the
 import sys
 from dataclasses import dataclass
 
-from common import options
+from common import options, spark
 
 NAME = "dbscan_sweep"
 
@@ -50,7 +50,7 @@ class Parameters:
 
 
 if __name__ == "__main__":
-    options.check(NAME, Parameters)
+    spark.begin(options.check(NAME, Parameters).spark)
 
 import pickle
 import tempfile
@@ -73,8 +73,9 @@ from pyspark.sql import functions as F
 import clustering
 import common
 from clustering import ledger, metrics, sweep
-from clustering.ledger import Group, Place, Row
-from common import dataset, plots, spark, spark_table, tracking
+from clustering.ledger import Place, Row
+from clustering.sweep import Group
+from common import dataset, plots, spark_table, tracking
 
 COLUMNS = ("eps", *metrics.NAMES, "model_path", "reason")
 GROUP, ORDER, PAYLOAD = "group", "order", "payload"
@@ -97,7 +98,7 @@ PANELS = {
 Received = dict[str, list[tuple[Any, ...]]]
 
 
-def cluster(records: pd.DataFrame, parameters: Parameters, place: Place) -> Group:
+def cluster(records: pd.DataFrame, parameters: Parameters) -> Group:
     """Clusters one group of the frame that `by_group` makes, or says why it cannot be clustered."""
     name = str(records[GROUP].iloc[0])
     ordered = records.sort_values(ORDER) if ORDER in records else records.sort_values(list(records.columns))
@@ -108,17 +109,18 @@ def cluster(records: pd.DataFrame, parameters: Parameters, place: Place) -> Grou
         return Group(name, len(X), [], None, failure=options.one_line(error))
     best = sweep.best(found.outcomes, len(X), parameters.select_by, parameters.min_coverage)
     best_eps = best.eps if best else None
-    models = {
+    models = parameters.models if parameters.runs == "all" else "none"
+    fitted = {
         outcome.eps: found.model(index)
         for index, outcome in enumerate(found.outcomes)
-        if place.wants_model(outcome.eps, best_eps)
+        if models == "all" or (models == "best" and outcome.eps == best_eps)
     }
-    return Group(name, len(X), found.outcomes, best_eps, models=models)
+    return Group(name, len(X), found.outcomes, best_eps, models=fitted)
 
 
-def cluster_in_worker(records: pd.DataFrame, parameters: Parameters, place: Place) -> pd.DataFrame:
+def cluster_in_worker(records: pd.DataFrame, parameters: Parameters) -> pd.DataFrame:
     """A group's outcomes for the driver to log: a row for each eps, so that no row has to carry more than one model."""
-    group = cluster(records, parameters, place)
+    group = cluster(records, parameters)
     payloads: list[tuple[Any, ...]] = [
         (group.n_records, group.best_eps, "", (o.eps, o.metrics, o.reason, o.estimated), group.models.get(o.eps))
         for o in group.outcomes
@@ -130,7 +132,7 @@ def log_in_worker(records: pd.DataFrame, parameters: Parameters, place: Place) -
     """Logs a group's runs from within the worker; only the rows of the table and the best eps go to the driver."""
     tracking.quiet()
     mlflow.set_tracking_uri(place.tracking_uri)
-    group = cluster(records, parameters, place)
+    group = cluster(records, parameters)
     try:
         rows, failure = ledger.record(place, group), ""
     except ledger.GroupError as error:
@@ -179,10 +181,13 @@ def run_in_spark(frame: DataFrame, n_groups: int, parameters: Parameters, place:
     Each slice of the groups is evaluated once, by a job of its own; two jobs at a time keep every core busy, and no more
     than their results wait here.
     """
-    work = log_in_worker if parameters.log_from == "executors" else cluster_in_worker
+    if parameters.log_from == "executors":
+        work = partial(log_in_worker, parameters=parameters, place=place)
+    else:
+        work = partial(cluster_in_worker, parameters=parameters)
 
     def in_worker(records: pd.DataFrame) -> pd.DataFrame:
-        return work(records, parameters, place)
+        return work(records)
 
     n_slices = -(-n_groups // GROUPS_IN_SLICE)
     if n_slices > 1:
@@ -337,7 +342,7 @@ def main(parameters: Parameters) -> None:
         require_shared_store(parameters, session)
         table = spark_table.load(session, parameters.data, columns, group_by, ordered=True)
         spark_table.require_numbers(table, "features", features)
-        place = ledger.place(run.info.run_id, parameters.min_samples, parameters.runs, parameters.models)
+        place = ledger.place(run.info.run_id, parameters.min_samples, children=parameters.runs == "all")
         batches = run_in_spark(by_group(table, parameters), table.n_names, parameters, place)
         recorded = record(batches, table.n_names, parameters, place)
 

@@ -8,7 +8,7 @@ which it loads back: a model that does not predict the same as the one that was 
 import sys
 from dataclasses import dataclass
 
-from common import options
+from common import options, spark
 
 NAME = "spark_logistic_regression"
 
@@ -32,7 +32,7 @@ class Parameters:
 
 
 if __name__ == "__main__":
-    options.check(NAME, Parameters)
+    spark.begin(options.check(NAME, Parameters).spark)
 
 from collections import Counter
 from collections.abc import Sequence
@@ -50,7 +50,7 @@ from pyspark.ml.feature import IndexToString, OneHotEncoder, StringIndexer, Vect
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from common import dataset, plots, spark, spark_table, tracking
+from common import dataset, plots, spark_table, tracking
 
 BUCKETS = 1_000_000
 OUTPUTS = ("prediction", "probability", "rawPrediction")

@@ -1,8 +1,10 @@
 """The sweep: its tree of runs, its numbers for every island and eps, and each way of logging them."""
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dbscan_sweep
 import mlflow
@@ -17,7 +19,7 @@ from sklearn import metrics as oracle
 from sklearn.cluster import DBSCAN
 from sklearn.preprocessing import StandardScaler
 
-from clustering import ledger
+from clustering.sweep import Group
 from common import tracking
 from common.options import InputError
 
@@ -182,13 +184,79 @@ def test_the_work_in_spark_is_done_once(
     counter = session.sparkContext.accumulator(0)
     cluster = dbscan_sweep.cluster
 
-    def counted(records: pd.DataFrame, parameters: dbscan_sweep.Parameters, place: ledger.Place) -> ledger.Group:
+    def counted(records: pd.DataFrame, parameters: dbscan_sweep.Parameters) -> Group:
         counter.add(1)
-        return cluster(records, parameters, place)
+        return cluster(records, parameters)
 
     monkeypatch.setattr(dbscan_sweep, "cluster", counted)
     assert step(dbscan_sweep, eps="0.5,0.9") == 0
     assert counter.value == 3
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> pd.DataFrame:
+    """80 groups of 12 records, written to many.parquet."""
+    random = np.random.default_rng(0)
+    table = pd.DataFrame({"site": np.repeat(np.arange(80), 12), "x": random.normal(size=960), "y": random.normal(size=960)})
+    table.to_parquet(tmp_path / "many.parquet")
+    return table
+
+
+def test_many_groups_arrive_in_slices_each_evaluated_once(
+    store: Store,
+    step: Steps,
+    session: SparkSession,
+    many: pd.DataFrame,
+    monkeypatch: pytest.MonkeyPatch,
+    quiet: pytest.CaptureFixture[str],
+) -> None:
+    counter, sizes = session.sparkContext.accumulator(0), []
+    cluster, log_on_driver = dbscan_sweep.cluster, dbscan_sweep.log_on_driver
+
+    def counted(records: pd.DataFrame, parameters: dbscan_sweep.Parameters) -> Group:
+        counter.add(1)
+        return cluster(records, parameters)
+
+    def noted(*arguments: Any, **more: Any) -> None:
+        sizes.append(counter.value)
+        log_on_driver(*arguments, **more)
+
+    monkeypatch.setattr(dbscan_sweep, "cluster", counted)
+    monkeypatch.setattr(dbscan_sweep, "log_on_driver", noted)
+    assert step(dbscan_sweep, data="many.parquet", group_by="site", features="x,y", eps="0.5,1", runs="groups") == 0
+    assert counter.value == 80
+    assert sizes[0] < 80, "the first are logged while others are still at work"
+    table = results(store, store.only("dbscan_sweep"))
+    assert list(zip(table["site"], table["eps"], strict=True)) == [(site, eps) for site in range(80) for eps in (0.5, 1)]
+    for site in (0, 41, 79):
+        X = StandardScaler().fit_transform(many.loc[many["site"] == site, ["x", "y"]])
+        labels = DBSCAN(eps=0.5, min_samples=3).fit_predict(X)
+        row = table[(table["site"] == site) & (table["eps"] == 0.5)].iloc[0]
+        assert row["n_clustered_records"] == (labels != -1).sum()
+
+
+def test_a_worker_that_only_computes_does_not_import_mlflow(session: SparkSession) -> None:
+    def imported(records: pd.DataFrame) -> pd.DataFrame:
+        before = {name for name in sys.modules if name.partition(".")[0] == "mlflow"}
+        dbscan_sweep.cluster_in_worker(records, dbscan_sweep.Parameters(features=("x",), eps=(0.5,)))
+        found = {name for name in sys.modules if name.partition(".")[0] == "mlflow"} - before
+        return pd.DataFrame({"found": [str(len(found))]})
+
+    frame = session.createDataFrame([("a", float(i % 3)) for i in range(9)], "`group` string, feature_0 double")
+    with dbscan_sweep.modules_travel():
+        [[found]] = frame.groupBy("group").applyInPandas(imported, "found string").collect()
+    assert found == "0"
+
+
+def test_models_that_are_too_large_to_travel_fail_their_group_with_the_way_out(
+    store: Store, step: Steps, session: SparkSession, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(dbscan_sweep, "LARGEST_PAYLOAD", 20_000)
+    assert step(dbscan_sweep, eps="0.3,0.5,0.9,1.1,1.5") == 1
+    assert "run with log_from=executors, or with models=best or none" in capfd.readouterr().err
+    sweep = store.only("dbscan_sweep")
+    status = {name: run.info.status for name, run in store.children(sweep).items()}
+    assert status == {"Biscoe": "FAILED", "Dream": "FAILED", "Torgersen": "FINISHED"}
 
 
 def test_a_group_that_cannot_be_computed_fails_alone_and_is_counted(

@@ -201,3 +201,18 @@ def test_a_step_is_a_script_that_runs_from_any_folder(tmp_path: Path) -> None:
     assert done.stderr == ""
     mine = Store(f"sqlite:///{tmp_path / 'mlflow.db'}")
     assert mine.only("logistic_regression").data.params["seed"] == "3"
+
+
+def test_a_spark_step_is_a_script_that_needs_no_activated_environment(tmp_path: Path) -> None:
+    script = PROJECT / "steps" / "dbscan_sweep.py"
+    done = subprocess.run(
+        [sys.executable, str(script), "--eps", "0.5,0.9", "--models", "best"],
+        cwd=tmp_path,
+        env=environment() | {"PATH": os.environ["PATH"].replace(str(Path(sys.executable).parent), "/nowhere")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert Store(f"sqlite:///{tmp_path / 'mlflow.db'}").only("dbscan_sweep").info.status == "FINISHED"

@@ -6,10 +6,10 @@ Works alike on the driver and inside a Spark worker: it holds no active run, and
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlparse
@@ -29,10 +29,9 @@ from mlflow.utils.mlflow_tags import (
     MLFLOW_SOURCE_TYPE,
     MLFLOW_USER,
 )
-from sklearn.pipeline import Pipeline
 
 from clustering import metrics
-from clustering.sweep import Outcome
+from clustering.sweep import Group, Outcome
 from common import tracking
 from common.options import WorkError, shortest
 
@@ -57,11 +56,6 @@ class Place:
     requirements: list[str]
     min_samples: int
     children: bool
-    models: str
-
-    def wants_model(self, eps: float, best_eps: float | None) -> bool:
-        """Whether the model of this eps is to be logged."""
-        return self.models == "all" or (self.models == "best" and eps == best_eps)
 
     @property
     def in_flight(self) -> int:
@@ -69,25 +63,10 @@ class Place:
         return 1 if urlparse(self.tracking_uri).scheme in ONE_WRITER else IN_FLIGHT
 
 
-@dataclass(frozen=True)
-class Group:
-    """One group's outcomes in ascending order of eps, the best of them, or the reason for which there are none.
-
-    `models` holds by eps those that are to be logged.
-    """
-
-    name: str
-    n_records: int
-    outcomes: Sequence[Outcome]
-    best_eps: float | None
-    failure: str = ""
-    models: Mapping[float, Pipeline] = field(default_factory=dict)
-
-
 Row = dict[str, Any]
 
 
-def place(run_id: str, min_samples: int, runs: str, models: str) -> Place:
+def place(run_id: str, min_samples: int, children: bool) -> Place:
     """The place of a sweep whose own run is `run_id`."""
     run = MlflowClient().get_run(run_id)
     tags = {key: value for key, value in run.data.tags.items() if key in INHERITED}
@@ -99,8 +78,7 @@ def place(run_id: str, min_samples: int, runs: str, models: str) -> Place:
         datasets=list(run.inputs.dataset_inputs),
         requirements=tracking.requirements("mlflow", "scikit-learn", "skops", "pandas", "numpy"),
         min_samples=min_samples,
-        children=runs == "all",
-        models=models if runs == "all" else "none",
+        children=children,
     )
 
 

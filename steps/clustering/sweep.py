@@ -1,7 +1,7 @@
 """The sweep of one group: DBSCAN for every eps in the group's scaled space, and the best of them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -42,6 +42,21 @@ class Sweep:
         dbscan.core_sample_indices_ = clustering.core
         dbscan.components_ = self.X[clustering.core]
         return Pipeline([("scaler", self.scaler), ("dbscan", dbscan)])
+
+
+@dataclass(frozen=True)
+class Group:
+    """One group's outcomes in ascending order of eps, the best of them, or the reason for which there are none.
+
+    `models` holds by eps those that are to be logged.
+    """
+
+    name: str
+    n_records: int
+    outcomes: Sequence[Outcome]
+    best_eps: float | None
+    failure: str = ""
+    models: Mapping[float, Pipeline] = field(default_factory=dict)
 
 
 def sweep(records: pd.DataFrame, eps_values: Sequence[float], min_samples: int, seed: int = 0) -> Sweep:

@@ -321,10 +321,10 @@ def shortest(number: float) -> str:
     return repr(float(number)).removesuffix(".0")
 
 
-def check(entry_point: str, declared: type) -> None:
+def check(entry_point: str, declared: type[P]) -> P:
     """Reads the command line of a script that is starting, so that what is wrong is said before its heavy imports."""
     try:
-        read(declared, given(declared, sys.argv[1:]))
+        return read(declared, given(declared, sys.argv[1:]))
     except InputError as error:
         sys.exit(_refuse(entry_point, error))
 

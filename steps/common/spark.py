@@ -7,12 +7,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
 from common.options import WorkError, one_line, quoted
 
 if TYPE_CHECKING:
+    from pyspark import SparkContext
     from pyspark.sql import DataFrame, SparkSession
 
 MINIMUM_JAVA = 17
@@ -39,6 +41,17 @@ SETTINGS = {
 }
 
 
+_begun: dict[str, "Future[SparkContext]"] = {}
+
+
+def begin(where: str) -> None:
+    """Starts Spark in the background, for `session` to wait for: its JVM and the imports of Python start side by side."""
+    if where not in _begun and not where.startswith((CONNECT_LOCAL, "sc://", "active")):
+        pool = ThreadPoolExecutor(1)
+        _begun[where] = pool.submit(_start_classic, where)
+        pool.shutdown(wait=False)
+
+
 @contextmanager
 def session(where: str) -> Iterator["SparkSession"]:
     """The session that the `spark` parameter asks for; stopped at the end if it was started here.
@@ -52,19 +65,17 @@ def session(where: str) -> Iterator["SparkSession"]:
     if found is not None:
         yield found
         return
-    if not where.startswith("sc://"):
-        require_java()
-    if where.removeprefix(CONNECT_LOCAL).startswith("local"):
-        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    begin(where)
     try:
-        if where == "active":
+        if where in _begun:
+            started = SparkSession(_begun.pop(where).result())
+        elif where == "active":
+            require_java()
             started = SparkSession.builder.getOrCreate()
         elif where.startswith("sc://"):
             started = SparkSession.builder.remote(where).getOrCreate()
-        elif where.startswith(CONNECT_LOCAL):
-            started = _start_connect(where.removeprefix(CONNECT_LOCAL))
         else:
-            started = _start_classic(where)
+            started = _start_connect(where.removeprefix(CONNECT_LOCAL))
     except (PySparkException, OSError) as error:
         raise WorkError(f"Spark could not be started at {quoted(where)}: {one_line(error)[:300]}") from error
     try:
@@ -84,26 +95,26 @@ def kept(frame: "DataFrame") -> "DataFrame":
         return frame
 
 
-def _start_classic(master: str) -> "SparkSession":
+def _start_classic(master: str) -> "SparkContext":
     """Starts Spark in a JVM of its own whose output is kept, and shown only where it does not start."""
+    require_java()
     from pyspark import SparkConf, SparkContext
     from pyspark.errors import PySparkException
     from pyspark.java_gateway import launch_gateway
-    from pyspark.sql import SparkSession
 
     conf = SparkConf().setMaster(master).setAppName("sweep")
     for key, value in _settings(master).items():
         conf.setIfMissing(key, value)
     with tempfile.TemporaryFile() as output:
         try:
-            context = SparkContext(conf=conf, gateway=launch_gateway(conf, {"stderr": output}))
+            return SparkContext(conf=conf, gateway=launch_gateway(conf, {"stderr": output}))
         except PySparkException as error:
             raise WorkError(f"Spark could not be started at {quoted(master)}: {_last_words(output)}") from error
-    return SparkSession(context)
 
 
 def _start_connect(master: str) -> "SparkSession":
     """Starts a Connect server in a process of this machine and a client of it; its JVM inherits a silent standard error."""
+    require_java()
     from pyspark.sql import SparkSession
 
     builder = SparkSession.builder.remote(master)
@@ -115,6 +126,8 @@ def _start_connect(master: str) -> "SparkSession":
 
 def _settings(master: str) -> dict[str, str]:
     here = master.startswith("local")
+    if here:
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     settings = {**SETTINGS, **(LOCAL_SETTINGS if here else {})}
     if here:
         settings["spark.sql.shuffle.partitions"] = str(os.cpu_count())
