@@ -1,0 +1,122 @@
+"""What the benchmarks share: two sides measured in turn, in one run, and their figures as text or JSON."""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+PROJECT = Path(__file__).parents[1]
+sys.path.insert(0, str(PROJECT / "steps"))
+
+
+@dataclass
+class Comparison:
+    """The seconds of both sides of one case, round by round, and remarks by name, numbers mostly."""
+
+    case: str
+    plain_s: list[float] = field(default_factory=list)
+    ours_s: list[float] = field(default_factory=list)
+    remarks: dict[str, Any] = field(default_factory=dict)
+
+    def figures(self) -> dict[str, Any]:
+        """Minimum, median and maximum of both sides and of plain over ours, a ratio for each round."""
+        ratios = [plain / ours for plain, ours in zip(self.plain_s, self.ours_s, strict=True)]
+        sides = {"plain_s": self.plain_s, "ours_s": self.ours_s, "ratio": ratios}
+        return {"case": self.case, **{name: _spread(values) for name, values in sides.items() if values}, **self.remarks}
+
+
+def _spread(values: list[float]) -> dict[str, float]:
+    return {"minimum": min(values), "median": statistics.median(values), "maximum": max(values)}
+
+
+def compare(case: str, plain: Callable[[], float], ours: Callable[[], float], rounds: int) -> Comparison:
+    """Measures both sides `rounds` times in turn, after one call of ours that warms up; each gives its seconds."""
+    comparison = Comparison(case)
+    ours()
+    for _ in range(rounds):
+        comparison.plain_s.append(plain())
+        comparison.ours_s.append(ours())
+    return comparison
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """How long `work` takes."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def peak_mib() -> float:
+    """The most memory that this process has had, in MiB; the operating system's own count begins with the parent's."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")) / 1024
+
+
+def options(description: str | None, rounds: int, **more: int) -> argparse.Namespace:
+    """The command line: --rounds, --json, and an option of a whole number for each of `more`."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--rounds", type=int, default=rounds, help=f"how often each side is measured (default: {rounds})")
+    for name, default in more.items():
+        parser.add_argument(f"--{name}", type=int, default=default, help=f"(default: {default})")
+    return parser.parse_args()
+
+
+def machine() -> str:
+    """What this machine is, in a few words."""
+    model = platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        model = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        pass
+    return f"{os.cpu_count()} cores of {model}, {platform.system()}, Python {platform.python_version()}"
+
+
+def report(benchmark: str, comparisons: list[Comparison], as_json: bool) -> None:
+    """Prints the figures; as JSON, those of the first case stand at the top, too."""
+    cases = [comparison.figures() for comparison in comparisons]
+    if as_json:
+        print(json.dumps({"benchmark": benchmark, "machine": machine(), **cases[0], "cases": cases}, indent=2))
+        return
+    print(f"{benchmark} on {machine()}")
+    for case in cases:
+        print(f"\n{case.pop('case')}")
+        for name, values in case.items():
+            if isinstance(values, dict):
+                print(f"  {name:8} " + "  ".join(f"{key} {value:10.4g}" for key, value in values.items()))
+            else:
+                print(f"  {name}: {values:.4g}" if isinstance(values, float) else f"  {name}: {values}")
+
+
+def progress(text: str) -> None:
+    """Says on standard error what is being measured."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def environment(**more: str) -> dict[str, str]:
+    """For processes of the benchmarks: this Python first on the path, and no run or store of anybody's."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "PENGUINS_"))}
+    path = os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", "")])
+    return {**kept, "PATH": path, "DO_NOT_TRACK": "true", "MLFLOW_DISABLE_TELEMETRY": "true", **more}
+
+
+@contextmanager
+def stopped_at_the_end(command: list[str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process of `command` in `folder`, whose output goes to a file there."""
+    with open(folder / "output.txt", "wb") as output:
+        process = subprocess.Popen(command, cwd=folder, env=environment(), stdout=output, stderr=output, start_new_session=True)
+        try:
+            yield process
+        finally:
+            os.killpg(process.pid, 15)
+            process.wait()
