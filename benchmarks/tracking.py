@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import comparison
+import dbscan_sweep
 import mlflow
 import pandas as pd
 from comparison import Comparison
@@ -24,7 +25,6 @@ from sklearn.cluster import DBSCAN
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-import dbscan_sweep
 from clustering import ledger, sweep
 from common import dataset, tracking
 

@@ -4,24 +4,26 @@ Works alike on the driver and inside a Spark worker: it holds no active run, and
 """
 
 import os
-import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
 import mlflow
 import pandas as pd
 import skops.io
+import yaml
 from mlflow import MlflowClient
-from mlflow.entities import DatasetInput, LoggedModelOutput, Metric, Param, RunTag
+from mlflow.entities import DatasetInput, LoggedModel, LoggedModelOutput, Metric, Param, RunTag
 from mlflow.models import Model, ModelSignature
 from mlflow.models.model import MLMODEL_FILE_NAME
 from mlflow.types import ColSpec, DataType, Schema
+from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.mlflow_tags import (
     MLFLOW_GIT_COMMIT,
     MLFLOW_PARENT_RUN_ID,
@@ -29,6 +31,7 @@ from mlflow.utils.mlflow_tags import (
     MLFLOW_SOURCE_TYPE,
     MLFLOW_USER,
 )
+from sklearn.pipeline import Pipeline
 
 from clustering import metrics
 from clustering.sweep import Group, Outcome
@@ -39,6 +42,7 @@ INHERITED = (MLFLOW_USER, MLFLOW_SOURCE_NAME, MLFLOW_SOURCE_TYPE, MLFLOW_GIT_COM
 MODEL = "model"
 LARGEST_BATCH = 1000
 LONGEST_NAME = 250
+DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 # A server answers several requests at a time; a database in a file takes one writer.
 ONE_WRITER = ("sqlite", "file", "")
 IN_FLIGHT = 8
@@ -106,18 +110,16 @@ def record(place: Place, group: Group, logged: Callable[[], object] = lambda: No
 
 def _record_children(place: Place, group: Group, parent_id: str, logged: Callable[[], object]) -> list[str]:
     """Logs the run of each eps, several at a time where the store takes that; returns their models' URIs."""
-    with tempfile.TemporaryDirectory() as folder:
-        shelf = _Shelf(place, group, folder)
 
-        def record_child(outcome: Outcome) -> str:
-            path = _record_eps(place, group, outcome, parent_id, shelf)
-            logged()
-            return path
+    def record_child(outcome: Outcome) -> str:
+        path = _record_eps(place, group, outcome, parent_id)
+        logged()
+        return path
 
-        if place.in_flight == 1:
-            return [record_child(outcome) for outcome in group.outcomes]
-        with ThreadPoolExecutor(min(place.in_flight, len(group.outcomes))) as pool:
-            return list(pool.map(record_child, group.outcomes))
+    if place.in_flight == 1:
+        return [record_child(outcome) for outcome in group.outcomes]
+    with ThreadPoolExecutor(min(place.in_flight, len(group.outcomes))) as pool:
+        return list(pool.map(record_child, group.outcomes))
 
 
 class GroupError(WorkError):
@@ -151,28 +153,39 @@ def run_name(name: str, suffix: str = "") -> str:
     return (short.replace("\0", "␀") or "(empty)") + suffix
 
 
-def _record_eps(place: Place, group: Group, outcome: Outcome, parent_id: str, shelf: "_Shelf") -> str:
+def _record_eps(place: Place, group: Group, outcome: Outcome, parent_id: str) -> str:
     client = MlflowClient(place.tracking_uri)
     eps = shortest(outcome.eps)
     run_id = _open(client, place, run_name(group.name, f"-eps{eps}"), parent_id)
     with _ended(client, run_id):
         params = {"group": group.name, "eps": eps, "min_samples": str(place.min_samples)}
-        model_id = None
+        logged = None
         if outcome.eps in group.models:
             logged = client.create_logged_model(place.experiment_id, name=MODEL, source_run_id=run_id, params=params)
-            model_id = str(logged.model_id)
         client.log_batch(
             run_id,
             params=[Param(key, value) for key, value in params.items()],
-            metrics=_at_once(outcome.metrics, model_id=model_id),
+            metrics=_at_once(outcome.metrics, model_id=logged and logged.model_id),
             tags=[RunTag(key, value) for key, value in _remarks(outcome).items()],
         )
-        if model_id is None:
+        if logged is None:
             return ""
-        client.log_model_artifacts(model_id, shelf.save(outcome.eps, run_id, model_id))
-        client.finalize_logged_model(model_id, "READY")
-        client.log_outputs(run_id, models=[LoggedModelOutput(model_id, step=0)])
-        return f"models:/{model_id}"
+        _store_model(client, place, group.models[outcome.eps], run_id, logged)
+        client.finalize_logged_model(logged.model_id, "READY")
+        client.log_outputs(run_id, models=[LoggedModelOutput(logged.model_id, step=0)])
+        return f"models:/{logged.model_id}"
+
+
+def _store_model(client: MlflowClient, place: Place, model: Pipeline, run_id: str, logged: LoggedModel) -> None:
+    """Saves the model where the store keeps it: in place on this machine, else by way of a temporary folder."""
+    if urlparse(logged.artifact_location).scheme in ("", "file"):
+        folder = local_file_uri_to_path(logged.artifact_location)
+        os.makedirs(folder, exist_ok=True)
+        _save_model(model, place.requirements, folder, run_id, logged.model_id)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        _save_model(model, place.requirements, folder, run_id, logged.model_id)
+        client.log_model_artifacts(logged.model_id, folder)
 
 
 def _remarks(outcome: Outcome) -> dict[str, str]:
@@ -181,48 +194,59 @@ def _remarks(outcome: Outcome) -> dict[str, str]:
     return {key: text for key, text in remarks.items() if text}
 
 
-class _Shelf:
-    """Where a group's models are saved: MLflow writes the first, and of the others, but for the model, makes copies.
+@dataclass(frozen=True)
+class _Template:
+    """What the saved models of a sweep have in common: MLflow's description, the name of the model's file, all other files."""
 
-    They differ in nothing else than their ids; what MLflow does beside costs ten times as much as to write the model.
+    description: dict[str, Any]
+    model_file: str
+    files: dict[str, bytes]
+
+
+_templates: dict[tuple[str, ...], _Template] = {}
+
+
+def _template(model: Pipeline, requirements: Sequence[str]) -> _Template:
+    """What models like this one have in common, as MLflow saves it: once in a process, for that takes long.
+
+    Two threads that come first at the same time may both make it; no lock, which could not travel to a worker.
     """
+    scaler = model["scaler"]
+    key = (*scaler.feature_names_in_, *requirements)
+    if key in _templates:
+        return _templates[key]
+    example = pd.DataFrame([scaler.mean_], columns=scaler.feature_names_in_)
+    description = Model()
+    with tempfile.TemporaryDirectory() as folder:
+        mlflow.sklearn.save_model(
+            model,
+            f"{folder}/model",
+            mlflow_model=description,
+            serialization_format="skops",
+            signature=ModelSignature(inputs=Schema([ColSpec(DataType.double, name) for name in example.columns])),
+            input_example=example,
+            pip_requirements=list(requirements),
+        )
+        files = {path.name: path.read_bytes() for path in Path(folder, "model").iterdir()}
+    model_file = description.flavors["sklearn"]["pickled_model"]
+    others = {name: content for name, content in files.items() if name not in (model_file, MLMODEL_FILE_NAME)}
+    return _templates.setdefault(key, _Template(description.to_dict(), model_file, others))
 
-    def __init__(self, place: Place, group: Group, folder: str) -> None:
-        self.models, self.folder = group.models, folder
-        if self.models:
-            first = next(iter(self.models.values()))
-            self.template = os.path.join(folder, "template")
-            self.description = Model()
-            scaler = first["scaler"]
-            example = pd.DataFrame([scaler.mean_], columns=scaler.feature_names_in_)
-            mlflow.sklearn.save_model(
-                first,
-                self.template,
-                mlflow_model=self.description,
-                serialization_format="skops",
-                signature=ModelSignature(inputs=Schema([ColSpec(DataType.double, name) for name in example.columns])),
-                input_example=example,
-                pip_requirements=place.requirements,
-            )
-            self.file = self.description.flavors["sklearn"]["pickled_model"]
-            os.remove(os.path.join(self.template, self.file))
-            self.others = sum(file.stat().st_size for file in os.scandir(self.template) if file.name != MLMODEL_FILE_NAME)
 
-    def save(self, eps: float, run_id: str, model_id: str) -> str:
-        """Saves the model of `eps` under the ids that it has in the store; returns the folder."""
-        path = os.path.join(self.folder, model_id)
-        shutil.copytree(self.template, path)
-        skops.io.dump(self.models[eps], os.path.join(path, self.file))
-        size = self.others + os.path.getsize(os.path.join(path, self.file))
-        described = self.description.to_dict() | {
-            "run_id": run_id,
-            "model_id": model_id,
-            "model_uuid": model_id,
-            "utc_time_created": str(datetime.now(UTC).replace(tzinfo=None)),
-            "model_size_bytes": size,
-        }
-        Model.from_dict(described).save(os.path.join(path, MLMODEL_FILE_NAME))
-        return path
+def _save_model(model: Pipeline, requirements: Sequence[str], folder: str, run_id: str, model_id: str) -> None:
+    """Saves the model as MLflow does, in skops, under the ids that it has in the store."""
+    template = _template(model, requirements)
+    for name, content in template.files.items():
+        Path(folder, name).write_bytes(content)
+    skops.io.dump(model, Path(folder, template.model_file))
+    description = template.description | {
+        "run_id": run_id,
+        "model_id": model_id,
+        "model_uuid": model_id,
+        "utc_time_created": str(datetime.now(UTC).replace(tzinfo=None)),
+        "model_size_bytes": sum(file.stat().st_size for file in os.scandir(folder)),
+    }
+    Path(folder, MLMODEL_FILE_NAME).write_text(yaml.dump(description, Dumper=DUMPER), encoding="utf-8")
 
 
 def _curves(group: Group) -> list[Metric]:
