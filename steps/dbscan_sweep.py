@@ -281,7 +281,7 @@ class Recorded:
     def table(self, group_by: str) -> pd.DataFrame:
         """A row for each group and eps, sorted by both."""
         counts = {metrics.N_CLUSTERS: "Int64", metrics.N_CLUSTERED_RECORDS: "Int64"}
-        rows = sorted(self.rows, key=lambda row: (sorting_key(row[GROUP]), row["eps"]))
+        rows = sorted(self.rows, key=lambda row: (sorting_key(row[0]), row[1]))
         frame = pd.DataFrame(rows, columns=[GROUP, *COLUMNS]).astype(counts | dict.fromkeys(metrics.INDICES, "float64"))
         return frame.rename(columns={GROUP: group_by})
 

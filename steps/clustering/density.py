@@ -18,6 +18,8 @@ FEWEST_RECORDS, MOST_FEATURES = 12, 15
 # A squared distance this near to that of eps, relatively, may fall on either side of it by rounding.
 DOUBT = 1e-13
 STEPS_AT_ONCE = 16
+# Up to here, one thread: groups are many then, and keep the other cores busy.
+FEW = 5_000
 LINKS = 8
 BLOCK, MOST_BLOCKS = 64, 2048
 NUMBERS_IN_MEMORY, NUMBERS_IN_CACHE = 1 << 22, 1 << 16
@@ -103,7 +105,7 @@ class _Places:
         step = max(1, NUMBERS_IN_MEMORY // self.k)
         for start in range(0, len(rows), step):
             part = rows[start : start + step]
-            distances, near = self.tree.query(self.X[part], self.k, workers=-1 if len(part) > BLOCK else 1)
+            distances, near = self.tree.query(self.X[part], self.k, workers=-1 if len(part) > FEW else 1)
             shape = len(part), self.k
             yield part, near.reshape(shape), np.square(distances.reshape(shape))
 
@@ -184,7 +186,7 @@ class _Blocks:
         i, j = self.pairs[:, : np.searchsorted(self.gaps, eps * eps * (1 + DOUBT), side="right")]
         at_once = STEPS_AT_ONCE * max(1, NUMBERS_IN_CACHE // self.size**2)
         doubts = []
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(os.cpu_count() if len(core) > FEW else 1) as pool:
             while True:
                 i, j = self._undecided(core, components, i, j)
                 if not len(i):

@@ -67,7 +67,8 @@ class Place:
         return 1 if urlparse(self.tracking_uri).scheme in ONE_WRITER else IN_FLIGHT
 
 
-Row = dict[str, Any]
+# A row of the sweep's table: the group and eps, the metrics in the order of their names, the model's URI and the reason.
+Row = tuple[Any, ...]
 
 
 def place(run_id: str, min_samples: int, children: bool) -> Place:
@@ -279,11 +280,10 @@ def _at_once(values: dict[str, float], step: int = 0, model_id: str | None = Non
 
 
 def _row(group: str, outcome: Outcome, model_path: str) -> Row:
-    numbers = {name: outcome.metrics.get(name) for name in metrics.NAMES}
-    return {"group": group, "eps": outcome.eps, **numbers, "model_path": model_path, "reason": outcome.reason}
+    numbers = [outcome.metrics.get(name) for name in metrics.NAMES]
+    return group, outcome.eps, *numbers, model_path, outcome.reason
 
 
 def rows_of_failure(group: str, eps_values: Iterable[float], why: str) -> list[Row]:
     """The rows of a group that failed: empty, with the reason."""
-    empty = dict.fromkeys(metrics.NAMES)
-    return [{"group": group, "eps": eps, **empty, "model_path": "", "reason": why} for eps in sorted(eps_values)]
+    return [(group, eps, *[None] * len(metrics.NAMES), "", why) for eps in sorted(eps_values)]

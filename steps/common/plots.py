@@ -5,13 +5,15 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 INK = "#333333"
 WIDEST_LABEL = 24
 MOST_CELLS_WITH_NUMBERS = 20
-MOST_NAMED_LINES = 30
+MOST_NAMED_LINES, MOST_LINES = 30, 300
 
 
 def _figure(width: float, height: float) -> Figure:
@@ -99,27 +101,45 @@ def metrics_by_eps(results: pd.DataFrame, group_by: str, titles: dict[str, str],
     """A panel for each metric, a line for each group over eps, gaps where a value is undefined, the best eps ringed.
 
     `results` has a row for each group and eps, with the columns `group_by` and `eps` and those that `titles` maps to the
-    titles of their panels; `best` maps groups to eps.
+    titles of their panels; `best` maps groups to eps. Groups too many to be named are thin lines under their median and the
+    span of the middle half; too many to be told apart, those alone.
     """
-    groups = {
-        str(name): rows.sort_values("eps").astype(dict.fromkeys(titles, float)) for name, rows in results.groupby(group_by)
-    }
-    colours = dict(zip(groups, sns.color_palette("colorblind" if len(groups) <= 10 else "husl", len(groups)), strict=True))
-    columns = 3
-    figure = _figure(4.2 * columns, 3.2 * -(-len(titles) // columns))
-    panels = figure.subplots(-(-len(titles) // columns), columns, sharex=True, squeeze=False).flatten()
+    n_groups, columns = results[group_by].nunique(), 3
+    rows = -(-len(titles) // columns)
+    figure = _figure(4.2 * columns, 3.2 * rows)
+    panels = figure.subplots(rows, columns, sharex=True, squeeze=False).flatten()
     for panel, (metric, title) in zip(panels, titles.items(), strict=False):
-        for group, rows in groups.items():
-            chosen = rows[rows["eps"] == best.get(group)]
-            ring = {"marker": "o", "markersize": 10, "markerfacecolor": "none", "linestyle": "none"}
-            panel.plot(rows["eps"], rows[metric], marker="o", markersize=4, color=colours[group], label=shortened(group))
-            panel.plot(chosen["eps"], chosen[metric], color=colours[group], **ring)
+        if n_groups <= MOST_NAMED_LINES:
+            _draw_groups(panel, results.astype({metric: float}), group_by, metric, best)
+        else:
+            _draw_median(panel, results.astype({metric: float}), group_by, metric)
         panel.set(title=title, xlabel="eps (in the scaled space)")
         panel.tick_params(labelbottom=True)
         if metric.startswith("n_"):
             panel.yaxis.set_major_locator(MaxNLocator(integer=True))
-    if len(groups) <= MOST_NAMED_LINES:
-        handles, labels = panels[0].get_legend_handles_labels()
-        title = f"{shortened(group_by)} (its best eps is ringed)"
-        figure.legend(handles, labels, loc="outside lower center", ncols=min(6, len(groups)), frameon=False, title=title)
+    handles, labels = panels[0].get_legend_handles_labels()
+    title = f"{shortened(group_by)} (its best eps is ringed)" if n_groups <= MOST_NAMED_LINES else ""
+    columns = min(6, len(handles))
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, title=title)
     return figure
+
+
+def _draw_groups(panel: Axes, results: pd.DataFrame, group_by: str, metric: str, best: dict[str, float]) -> None:
+    n_groups = results[group_by].nunique()
+    colours = sns.color_palette("colorblind" if n_groups <= 10 else "husl", n_groups)
+    for (group, rows), colour in zip(results.sort_values("eps").groupby(group_by), colours, strict=True):
+        chosen = rows[rows["eps"] == best.get(str(group))]
+        panel.plot(rows["eps"], rows[metric], marker="o", markersize=4, color=colour, label=shortened(str(group)))
+        panel.plot(chosen["eps"], chosen[metric], "o", markersize=10, markerfacecolor="none", color=colour)
+
+
+def _draw_median(panel: Axes, results: pd.DataFrame, group_by: str, metric: str) -> None:
+    curves = results.pivot(index=group_by, columns="eps", values=metric)
+    eps = curves.columns.to_numpy(dtype=float)
+    if len(curves) <= MOST_LINES:
+        lines = [np.column_stack([eps, values]) for values in curves.to_numpy()]
+        panel.add_collection(LineCollection(lines, colors=INK, linewidths=0.5, alpha=0.2))
+    low, median, high = (curves.quantile(share) for share in (0.25, 0.5, 0.75))
+    panel.fill_between(eps, low, high, alpha=0.3, label=f"middle half of {len(curves)} groups")
+    panel.plot(eps, median, marker="o", markersize=4, label="median")
+    panel.autoscale_view()
