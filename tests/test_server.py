@@ -1,0 +1,86 @@
+"""A real tracking server: the same tree as in a file, several runs at a time, artifacts through the server."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import dbscan_sweep
+import mlflow
+import pandas as pd
+import pytest
+from conftest import Steps, Store
+from pyspark.sql import SparkSession
+from test_mlflow_run import environment, free_port
+
+from common import tracking
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory, initialised_database: bytes) -> Iterator[str]:
+    folder, port = tmp_path_factory.mktemp("server"), free_port()
+    (folder / "server.db").write_bytes(initialised_database)
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", f"sqlite:///{folder}/server.db", "--artifacts-destination", f"{folder}/artifacts"]
+    with open(folder / "output.txt", "wb") as output:
+        server = subprocess.Popen(command, cwd=folder, env=environment(), stdout=output, stderr=output, start_new_session=True)
+        try:
+            address = f"http://127.0.0.1:{port}"
+            wait_until_it_answers(f"{address}/health", folder / "output.txt")
+            yield address
+        finally:
+            os.killpg(server.pid, signal.SIGTERM)
+            server.wait()
+
+
+def wait_until_it_answers(address: str, output: Path) -> None:
+    for _ in range(600):
+        try:
+            with urllib.request.urlopen(address, timeout=1):  # noqa: S310  # the server that this test started
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+    raise AssertionError(output.read_text())
+
+
+@pytest.fixture
+def remote(url: str, store: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
+    mlflow.set_tracking_uri(url)
+    return Store(url)
+
+
+@pytest.mark.parametrize("log_from", ["driver", "executors"])
+def test_a_sweep_leaves_its_tree_and_its_models_on_a_server(
+    remote: Store, step: Steps, session: SparkSession, log_from: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert step(dbscan_sweep, eps="0.3,0.5,0.9,1.5", log_from=log_from, experiment=log_from) == 0
+    assert capfd.readouterr().err == ""
+    runs = {run.info.run_name: run for run in remote.runs(log_from)}
+    assert {run.info.status for run in runs.values()} == {"FINISHED"}
+    assert len(runs) == 1 + 3 + 12
+    sweep = runs["dbscan_sweep"]
+    table = pd.read_csv(remote.artifact(sweep, "results.csv"))
+    for island, eps, path in zip(table["island"], table["eps"], table["model_path"], strict=True):
+        child = runs[f"{island}-eps{eps:g}"]
+        assert child.data.tags["mlflow.parentRunId"] == runs[island].info.run_id
+        assert path == remote.model_uri(child)
+        model = mlflow.sklearn.load_model(path)
+        assert model["dbscan"].eps == eps
+        assert (model["dbscan"].labels_ >= 0).sum() == child.data.metrics["n_clustered_records"]
+
+
+def test_runs_of_a_group_are_logged_at_the_same_time(remote: Store, step: Steps, session: SparkSession) -> None:
+    assert step(dbscan_sweep, experiment="overlap") == 0
+    [sweep] = [run for run in remote.runs("overlap") if run.info.run_name == "dbscan_sweep"]
+    for group in tracking.children(sweep.info.run_id, sweep.info.experiment_id):
+        spans = sorted(
+            (run.info.start_time, run.info.end_time) for run in tracking.children(group.info.run_id, group.info.experiment_id)
+        )
+        assert any(later[0] < earlier[1] for earlier, later in pairwise(spans))
