@@ -87,6 +87,9 @@ def bare(folder: Path, run_id: str, groups: int, with_data: bool) -> float:
     found = sweep.sweep(rows[FEATURES], EPS, 3)
     model = found.model(5)
 
+    def group_of(name: str) -> sweep.Group:
+        return sweep.Group(name, RECORDS, found.outcomes, EPS[5])
+
     def opened(name: str, parent: str) -> str:
         run = client.create_run(place.experiment_id, run_name=name, tags={"mlflow.parentRunId": parent}).info.run_id
         if with_data:
@@ -110,11 +113,7 @@ def bare(folder: Path, run_id: str, groups: int, with_data: bool) -> float:
                     client.finalize_logged_model(logged.model_id, "READY")
                     client.log_outputs(child, models=[LoggedModelOutput(logged.model_id, step=0)])
                 client.set_terminated(child)
-            curves = [
-                Metric(name, value, now, step)
-                for step, outcome in enumerate(found.outcomes)
-                for name, value in outcome.metrics.items()
-            ]
+            curves = [Metric("n_records", RECORDS, now, 0), *ledger._curves(group_of(str(group)))]
             client.log_batch(parent, metrics=curves, params=[Param("group", str(group))])
             client.set_terminated(parent)
 
