@@ -39,9 +39,8 @@ def _spread(values: list[float]) -> dict[str, float]:
 
 
 def compare(case: str, plain: Callable[[], float], ours: Callable[[], float], rounds: int) -> Comparison:
-    """Measures both sides `rounds` times in turn, after one call of ours that warms up; each gives its seconds."""
+    """Measures both sides `rounds` times in turn; each gives its seconds. Neither is warmed up: the first round is cold."""
     comparison = Comparison(case)
-    ours()
     for _ in range(rounds):
         comparison.plain_s.append(plain())
         comparison.ours_s.append(ours())

@@ -55,18 +55,20 @@ if __name__ == "__main__":
 import pickle
 import tempfile
 from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
 
 import mlflow
 import pandas as pd
+from mlflow.exceptions import MlflowException
+from py4j.protocol import Py4JError
 from pyspark import cloudpickle
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -80,12 +82,15 @@ from common import dataset, plots, spark_table, tracking
 COLUMNS = ("eps", *metrics.NAMES, "model_path", "reason")
 GROUP, ORDER, PAYLOAD = "group", "order", "payload"
 LONGEST_TABLE = 200
-# Groups whose results are collected together, jobs of Spark at the same time, and groups logged at the same time to a server.
-GROUPS_IN_SLICE = 32
+# Groups whose results are collected together, each slice at the cost of one look at the table; jobs of Spark at the same time,
+# and groups logged at the same time to a server.
+FEWEST_GROUPS_IN_SLICE, MOST_SLICES = 32, 64
 JOBS_AT_ONCE = 2
-GROUPS_IN_FLIGHT = 4
-# A batch of Arrow, in which a group's rows travel, holds less than 2 GiB, and the driver's JVM often little more.
-LARGEST_PAYLOAD = 512 << 20
+GROUPS_IN_FLIGHT = 2
+# What may travel for one group, and about what for a slice: the driver's JVM has 1 GiB by default, and no result may be larger.
+LARGEST_PAYLOAD = 256 << 20
+SLICE_PAYLOAD = 128 << 20
+BYTES_PER_NUMBER, BYTES_OF_OUTCOME = 8, 1_000
 PANELS = {
     metrics.SILHOUETTE: "silhouette (highest is best)",
     metrics.CALINSKI_HARABASZ: "Calinski-Harabasz (highest is best)",
@@ -105,8 +110,9 @@ def cluster(records: pd.DataFrame, parameters: Parameters) -> Group:
     X = pd.DataFrame({feature: ordered[f"feature_{i}"] for i, feature in enumerate(parameters.features)})
     try:
         found = sweep.sweep(X, parameters.eps, parameters.min_samples, parameters.seed)
-    except ValueError as error:
-        return Group(name, len(X), [], None, failure=options.one_line(error))
+    except Exception as error:  # noqa: BLE001  # whatever it is, it fails this group and takes no other along
+        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        return Group(name, len(X), [], None, failure=kind + options.one_line(error))
     best = sweep.best(found.outcomes, len(X), parameters.select_by, parameters.min_coverage)
     best_eps = best.eps if best else None
     models = parameters.models if parameters.runs == "all" else "none"
@@ -175,11 +181,23 @@ def modules_travel() -> Iterator[None]:
             cloudpickle.unregister_pickle_by_value(module)
 
 
-def run_in_spark(frame: DataFrame, n_groups: int, parameters: Parameters, place: Place) -> Iterator[Received]:
+def slices(table: spark_table.SparkTable, parameters: Parameters, at_once: int) -> int:
+    """In how many slices to collect the groups: `at_once` or more in each, but no more models than the driver can take."""
+    models = {"all": len(parameters.eps), "best": 1, "none": 0}[parameters.models]
+    if parameters.runs == "groups" or parameters.log_from == "executors":
+        models = 0
+    of_record = BYTES_PER_NUMBER * (2 + len(parameters.features))  # its label, its index, and itself, where it is a core
+    of_group = len(parameters.eps) * BYTES_OF_OUTCOME + models * of_record * table.rows // table.n_names
+    in_slice = max(FEWEST_GROUPS_IN_SLICE, at_once, table.n_names // MOST_SLICES)
+    return -(-table.n_names // max(1, min(in_slice, SLICE_PAYLOAD // of_group)))
+
+
+def run_in_spark(frame: DataFrame, n_slices: int, parameters: Parameters, place: Place) -> Generator[Received, None, None]:
     """What the workers send back, by group, some groups at a time, while others are still at work.
 
-    Each slice of the groups is evaluated once, by a job of its own; two jobs at a time keep every core busy, and no more
-    than their results wait here.
+    Each slice of the groups is evaluated once, by a job of its own; with two jobs at a time no core waits for the slowest group
+    of a slice, and no more than their results wait here. Whatever ends this early ends the jobs.
+    Raises WorkError where Spark fails.
     """
     if parameters.log_from == "executors":
         work = partial(log_in_worker, parameters=parameters, place=place)
@@ -189,25 +207,39 @@ def run_in_spark(frame: DataFrame, n_groups: int, parameters: Parameters, place:
     def in_worker(records: pd.DataFrame) -> pd.DataFrame:
         return work(records)
 
-    n_slices = -(-n_groups // GROUPS_IN_SLICE)
-    if n_slices > 1:
-        frame = spark.kept(frame)
-    place_of_group = F.pmod(F.xxhash64(GROUP), F.lit(n_slices))
+    session, tag = frame.sparkSession, f"sweep-{place.sweep_id}"
+    kept = spark.kept(frame) if n_slices > 1 else frame
+    slice_of_group = F.pmod(F.xxhash64(GROUP), F.lit(n_slices))
 
     def collected(number: int) -> list[Any]:
-        some = frame.where(place_of_group == number) if n_slices > 1 else frame
+        session.addTag(tag)
+        some = kept.where(slice_of_group == number) if n_slices > 1 else kept
         return some.groupBy(GROUP).applyInPandas(in_worker, f"{GROUP} string, {PAYLOAD} binary").collect()
 
-    with modules_travel(), ThreadPoolExecutor(JOBS_AT_ONCE) as pool:
-        numbers = iter(range(n_slices))
-        jobs = deque(pool.submit(collected, number) for number in islice(numbers, JOBS_AT_ONCE))
-        while jobs:
-            rows = jobs.popleft().result()
-            jobs.extend(pool.submit(collected, number) for number in islice(numbers, 1))
-            received: Received = {}
-            for name, payload in rows:
-                received.setdefault(name, []).append(pickle.loads(payload))  # noqa: S301  # from this sweep's own workers
-            yield {name: received[name] for name in sorted(received, key=sorting_key)}
+    pool, jobs = ThreadPoolExecutor(JOBS_AT_ONCE), deque[Future[list[Any]]]()
+    try:
+        with modules_travel():
+            numbers = iter(range(n_slices))
+            jobs.extend(pool.submit(collected, number) for number in islice(numbers, JOBS_AT_ONCE))
+            while jobs:
+                rows = jobs.popleft().result()
+                jobs.extend(pool.submit(collected, number) for number in islice(numbers, 1))
+                yield _received(rows)
+    except (PySparkException, Py4JError) as error:
+        raise options.WorkError(f"Spark could not compute the groups: {spark.reason(error)}") from error
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        if jobs:
+            session.interruptTag(tag)
+        if kept is not frame:
+            kept.unpersist()
+
+
+def _received(rows: list[Any]) -> Received:
+    received: Received = {}
+    for name, payload in rows:
+        received.setdefault(name, []).append(pickle.loads(payload))  # noqa: S301  # from this sweep's own workers
+    return {name: received[name] for name in sorted(received, key=sorting_key)}
 
 
 def sorting_key(name: str) -> tuple[int, float, str]:
@@ -218,33 +250,41 @@ def sorting_key(name: str) -> tuple[int, float, str]:
 def record(batches: Iterator[Received], n_groups: int, parameters: Parameters, place: Place) -> "Recorded":
     """Logs every group's runs as they come, or takes note of those that workers have logged, and gathers the table."""
     recorded = Recorded(parameters.eps)
-    runs_of_group = len(parameters.eps) if place.children else 1
-    with tracking.progress(n_groups * runs_of_group, "sweep") as bar:
+    groups_at_once = GROUPS_IN_FLIGHT if place.in_flight > 1 else 1
+    with tracking.progress(n_groups, "sweep") as bar:
         for received in batches:
             if parameters.log_from == "executors":
                 for name, payloads in received.items():
                     note_logged_by_worker(name, payloads, recorded)
-                    bar.update(runs_of_group)
+                    bar.update()
+            elif groups_at_once == 1:
+                for name, payloads in received.items():
+                    log_on_driver(name, payloads, recorded, place)
+                    bar.update()
             else:
-                log = partial(log_on_driver, recorded=recorded, place=place, bar=bar)
-                with ThreadPoolExecutor(GROUPS_IN_FLIGHT) as pool:
-                    deque((pool.map if place.in_flight > 1 else map)(log, received, received.values()), maxlen=0)
+                log = partial(log_on_driver, recorded=recorded, place=place)
+                with ThreadPoolExecutor(groups_at_once) as pool:
+                    for _ in pool.map(log, received, received.values()):
+                        bar.update()
     return recorded
 
 
-def log_on_driver(name: str, payloads: list[tuple[Any, ...]], recorded: "Recorded", place: Place, bar: Any) -> None:
-    """Logs one group's runs; one that failed takes no other along."""
+def log_on_driver(name: str, payloads: list[tuple[Any, ...]], recorded: "Recorded", place: Place) -> None:
+    """Logs one group's runs; one that could not be computed takes no other along.
+
+    Raises WorkError where the store does not take them.
+    """
     n_records, best_eps, failure, *_ = payloads[0]
     found = [(sweep.Outcome(*outcome), model) for *_, outcome, model in payloads if outcome is not None]
     found.sort(key=lambda pair: pair[0].eps)
     models = {outcome.eps: model for outcome, model in found if model is not None}
     group = Group(name, n_records, [outcome for outcome, _ in found], best_eps, failure, models)
     try:
-        recorded.add(name, best_eps, ledger.record(place, group, bar.update if place.children else lambda: None))
+        recorded.add(name, best_eps, ledger.record(place, group))
     except ledger.GroupError as error:
         recorded.fail(name, str(error))
-    if failure or not place.children:
-        bar.update(len(recorded.eps_values) if place.children else 1)
+    except (MlflowException, OSError) as error:
+        raise options.WorkError(f"The runs of {options.quoted(name)} could not be logged: {tracking.reason(error)}") from error
 
 
 def note_logged_by_worker(name: str, payloads: list[tuple[Any, ...]], recorded: "Recorded") -> None:
@@ -313,13 +353,7 @@ def _as_text(table: pd.DataFrame) -> str:
 def require_shared_store(parameters: Parameters, session: SparkSession) -> None:
     """Raises InputError where workers on other machines are to log to a store that only this machine can reach."""
     uri = tracking.absolute_uri()
-    if parameters.log_from == "driver" or urlparse(uri).scheme in (
-        "http",
-        "https",
-        "databricks",
-        "postgresql",
-        "mysql",
-    ):
+    if parameters.log_from == "driver" or tracking.is_server(uri):
         return
     master = session.conf.get("spark.master", "") if parameters.spark == "active" else parameters.spark
     if not str(master).startswith(("local", "connect-local")):
@@ -343,8 +377,9 @@ def main(parameters: Parameters) -> None:
         table = spark_table.load(session, parameters.data, columns, group_by, ordered=True)
         spark_table.require_numbers(table, "features", features)
         place = ledger.place(run.info.run_id, parameters.min_samples, children=parameters.runs == "all")
-        batches = run_in_spark(by_group(table, parameters), table.n_names, parameters, place)
-        recorded = record(batches, table.n_names, parameters, place)
+        n_slices = slices(table, parameters, spark.tasks_at_once(session))
+        with closing(run_in_spark(by_group(table, parameters), n_slices, parameters, place)) as batches:
+            recorded = record(batches, table.n_names, parameters, place)
 
         mlflow.log_metrics({"n_groups": recorded.n_groups, "groups_with_best_eps": len(recorded.best)})
         results = recorded.table(group_by)

@@ -20,7 +20,7 @@ from sklearn.cluster import DBSCAN
 from sklearn.preprocessing import StandardScaler
 
 from clustering.sweep import Group
-from common import tracking
+from common import spark_table, tracking
 from common.options import InputError
 
 FEATURES = ["bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g"]
@@ -233,6 +233,31 @@ def test_many_groups_arrive_in_slices_each_evaluated_once(
         labels = DBSCAN(eps=0.5, min_samples=3).fit_predict(X)
         row = table[(table["site"] == site) & (table["eps"] == 0.5)].iloc[0]
         assert row["n_clustered_records"] == (labels != -1).sum()
+
+
+@pytest.mark.parametrize(
+    ("rows", "groups", "models", "expected"),
+    [
+        (333, 3, "all", 1),
+        (20_000, 100, "all", 4),
+        (3_000_000, 30, "all", 10),
+        (3_000_000, 30, "best", 2),
+        (3_000_000, 30, "none", 1),
+        (30_000_000, 3, "all", 3),
+        (4_000_000, 20_000, "none", 65),
+    ],
+)
+def test_a_slice_holds_no_more_models_than_the_driver_can_take(
+    session: SparkSession, rows: int, groups: int, models: str, expected: int
+) -> None:
+    table = spark_table.SparkTable(session.range(1), "t", "t", rows, 0, [], [], groups)
+    assert dbscan_sweep.slices(table, dbscan_sweep.Parameters(models=models), 2) == expected
+
+
+def test_models_that_executors_log_take_no_room_in_a_slice(session: SparkSession) -> None:
+    table = spark_table.SparkTable(session.range(1), "t", "t", 30_000_000, 0, [], [], 30)
+    assert dbscan_sweep.slices(table, dbscan_sweep.Parameters(log_from="driver"), 2) == 30
+    assert dbscan_sweep.slices(table, dbscan_sweep.Parameters(log_from="executors"), 2) == 1
 
 
 def test_a_worker_that_only_computes_does_not_import_mlflow(session: SparkSession) -> None:

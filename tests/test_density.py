@@ -38,6 +38,13 @@ def test_clusters_that_no_nearest_neighbours_link_are_found_through_blocks() -> 
     assert [one.labels.max() for one in density.dbscan(X, [0.3, 0.6], 3)] == [1, 0]
 
 
+@pytest.mark.parametrize("min_samples", [1, 30, 31, 2**31 - 1])
+@pytest.mark.parametrize("copies", [1, 3])
+def test_extreme_parameters_give_the_labels_of_scikit_learn(min_samples: int, copies: int) -> None:
+    X = np.tile(np.random.default_rng(0).normal(size=(30 // copies, 2)), (copies, 1))
+    require_the_labels_of_scikit_learn(X, [1e-200, 1e-9, 0.3, 1e9, 1e200], min_samples)
+
+
 @pytest.mark.parametrize("step", [0.1, 0.3, 1.0])
 def test_a_lattice_whose_step_is_eps_is_decided_as_by_scikit_learn(step: float) -> None:
     X = np.stack(np.meshgrid(np.arange(20), np.arange(20)), axis=-1).reshape(-1, 2) * step

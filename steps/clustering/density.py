@@ -1,6 +1,5 @@
 """DBSCAN for many values of eps at once, from one search for neighbours: what is connected at one eps stays so at the next."""
 
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,14 +11,15 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 from sklearn.cluster import DBSCAN
 
+from clustering.threads import threads
+
 NOISE = -1
 # Where scikit-learn compares all records with all, in matrix products of their own rounding: left to it.
 FEWEST_RECORDS, MOST_FEATURES = 12, 15
 # A squared distance this near to that of eps, relatively, may fall on either side of it by rounding.
 DOUBT = 1e-13
-STEPS_AT_ONCE = 16
-# Up to here, one thread: groups are many then, and keep the other cores busy.
-FEW = 5_000
+# Pairs of blocks are looked at in steps that fit into the cache, more and more of them between two looks at what is left.
+FIRST_STEPS, MOST_STEPS = 16, 256
 LINKS = 8
 BLOCK, MOST_BLOCKS = 64, 2048
 NUMBERS_IN_MEMORY, NUMBERS_IN_CACHE = 1 << 22, 1 << 16
@@ -47,6 +47,9 @@ def dbscan(X: np.ndarray, eps_values: Sequence[float], min_samples: int) -> list
     """
     if len(X) < FEWEST_RECORDS or X.shape[1] > MOST_FEATURES:
         return [_by_scikit_learn(X, eps, min_samples) for eps in eps_values]
+    nothing = Clustering(np.full(len(X), NOISE), np.empty(0, dtype=np.intp))
+    if min_samples > len(X):
+        return [nothing] * len(eps_values)
     places = _Places(X, min_samples)
     blocks = _Blocks(places, max(eps_values))
     components = np.arange(len(places.X))
@@ -54,6 +57,9 @@ def dbscan(X: np.ndarray, eps_values: Sequence[float], min_samples: int) -> list
     for eps in eps_values:
         try:
             core = places.core(eps)
+            if not core.any():
+                clusterings.append(nothing)
+                continue
             components = _linked(places, core, components, eps)
             components = blocks.connected(core & places.may_have_further_neighbours(eps), components, eps)
             labels = _with_borders(places, _numbered(components, core, places.first), core, eps)
@@ -93,19 +99,18 @@ class _Places:
         self.links = np.empty((len(self.X), min(self.k, LINKS)), dtype=np.intp)
         self.squares = np.empty(self.links.shape)
         self.reach = np.empty(len(self.X))
-        """The squared distance within which a place has `min_samples` records, its own included; inf if there are fewer."""
+        """The squared distance within which a place has `min_samples` records, its own included."""
         for rows, near, squares in self._search(np.arange(len(self.X))):
             self.links[rows], self.squares[rows] = near[:, :LINKS], squares[:, :LINKS]
             seen = np.cumsum(self.weights[near], axis=1)
-            at = np.minimum((seen < min_samples).sum(axis=1), self.k - 1)
-            self.reach[rows] = np.where(seen[:, -1] >= min_samples, squares[np.arange(len(rows)), at], np.inf)
+            self.reach[rows] = squares[np.arange(len(rows)), (seen < min_samples).sum(axis=1)]
 
     def _search(self, rows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """The `k` places nearest to each of `rows`, itself first, and their squared distances, in ascending order, in parts."""
         step = max(1, NUMBERS_IN_MEMORY // self.k)
         for start in range(0, len(rows), step):
             part = rows[start : start + step]
-            distances, near = self.tree.query(self.X[part], self.k, workers=-1 if len(part) > FEW else 1)
+            distances, near = self.tree.query(self.X[part], self.k, workers=threads(len(part)))
             shape = len(part), self.k
             yield part, near.reshape(shape), np.square(distances.reshape(shape))
 
@@ -177,27 +182,29 @@ class _Blocks:
         for feature in range(d):
             apart = low[:, None, feature] - high[None, :, feature]
             gaps += np.square(np.maximum(np.maximum(apart, apart.T), 0))
-        i, j = np.nonzero(np.triu(gaps <= largest_eps**2 * (1 + DOUBT)))
+        i, j = np.nonzero(np.triu(gaps <= largest_eps * largest_eps * (1 + DOUBT)))
         order = np.argsort(gaps[i, j], kind="stable")
         self.pairs, self.gaps = np.stack([i, j])[:, order], gaps[i, j][order]
 
     def connected(self, core: np.ndarray, components: np.ndarray, eps: float) -> np.ndarray:
         """`components` after all core places within eps of each other have become one."""
         i, j = self.pairs[:, : np.searchsorted(self.gaps, eps * eps * (1 + DOUBT), side="right")]
-        at_once = STEPS_AT_ONCE * max(1, NUMBERS_IN_CACHE // self.size**2)
+        step = max(1, NUMBERS_IN_CACHE // self.size**2)
+        at_once = FIRST_STEPS * step
         doubts = []
-        with ThreadPoolExecutor(os.cpu_count() if len(core) > FEW else 1) as pool:
+        with ThreadPoolExecutor(threads(len(core))) as pool:
             while True:
                 i, j = self._undecided(core, components, i, j)
                 if not len(i):
                     break
-                parts = zip(np.array_split(i[:at_once], STEPS_AT_ONCE), np.array_split(j[:at_once], STEPS_AT_ONCE), strict=True)
+                parts = [(i[start : start + step], j[start : start + step]) for start in range(0, at_once, step)]
                 near = pool.map(partial(self._near, core, components, eps), parts)
                 a, b, squares = (np.concatenate(found) for found in zip(*near, strict=True))
                 within, doubtful = _compared(squares, eps)
                 components = _merged(components, a[within], b[within])
                 doubts.append((a[doubtful], b[doubtful]))
                 i, j = i[at_once:], j[at_once:]
+                at_once = min(2 * at_once, MOST_STEPS * step)
         if any((components[a] != components[b]).any() for a, b in doubts):
             raise DoubtError
         return components

@@ -3,9 +3,10 @@
 Works alike on the driver and inside a Spark worker: it holds no active run, and everything that it needs travels in `Place`.
 """
 
+import json
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -40,12 +41,10 @@ from common.options import WorkError, shortest
 
 INHERITED = (MLFLOW_USER, MLFLOW_SOURCE_NAME, MLFLOW_SOURCE_TYPE, MLFLOW_GIT_COMMIT)
 MODEL = "model"
-LARGEST_BATCH = 1000
-LONGEST_NAME = 250
+LONGEST_NAME, LONGEST_TAG = 250, 8000
 DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-# A server answers several requests at a time; a database in a file takes one writer.
-ONE_WRITER = ("sqlite", "file", "")
-IN_FLIGHT = 8
+# A server answers several requests at a time, but a small one has 15 connections to its database; a file takes one writer.
+IN_FLIGHT = 4
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ class Place:
     @property
     def in_flight(self) -> int:
         """How many runs to log at the same time."""
-        return 1 if urlparse(self.tracking_uri).scheme in ONE_WRITER else IN_FLIGHT
+        return IN_FLIGHT if tracking.is_server(self.tracking_uri) else 1
 
 
 # A row of the sweep's table: the group and eps, the metrics in the order of their names, the model's URI and the reason.
@@ -87,40 +86,32 @@ def place(run_id: str, min_samples: int, children: bool) -> Place:
     )
 
 
-def record(place: Place, group: Group, logged: Callable[[], object] = lambda: None) -> list[Row]:
-    """Logs one group, calling `logged` after each run of an eps; returns its rows of the table, one for each eps.
+def record(place: Place, group: Group) -> list[Row]:
+    """Logs one group; returns its rows of the table, one for each eps.
 
     A group that failed gets a FAILED run with the reason. Whatever interrupts the logging ends the open runs on its way out.
     """
     client = MlflowClient(place.tracking_uri)
     # A parameter's value is cut where it is long; the tag holds more of a name.
-    run_id = _open(client, place, group.name, place.sweep_id, {"group": group.name})
+    run_id = _open(client, place, group.name, place.sweep_id, {"group": group.name[:LONGEST_TAG]})
     with _ended(client, run_id):
         params, records = [Param("group", group.name)], _at_once({"n_records": group.n_records})
         if group.failure:
             client.log_batch(run_id, params=params, metrics=records)
             raise GroupError(group.failure)
-        paths = _record_children(place, group, run_id, logged) if place.children else [""] * len(group.outcomes)
+        paths = _record_children(place, group, run_id) if place.children else [""] * len(group.outcomes)
         tags = [RunTag(key, text) for key, text in _remarks_on_group(group).items()]
         curves = records + _curves(group)
-        client.log_batch(run_id, params=params, tags=tags, metrics=curves[:LARGEST_BATCH])
-        for start in range(LARGEST_BATCH, len(curves), LARGEST_BATCH):
-            client.log_batch(run_id, metrics=curves[start : start + LARGEST_BATCH])
+        client.log_batch(run_id, params=params, tags=tags, metrics=curves)
     return [_row(group.name, outcome, path) for outcome, path in zip(group.outcomes, paths, strict=True)]
 
 
-def _record_children(place: Place, group: Group, parent_id: str, logged: Callable[[], object]) -> list[str]:
+def _record_children(place: Place, group: Group, parent_id: str) -> list[str]:
     """Logs the run of each eps, several at a time where the store takes that; returns their models' URIs."""
-
-    def record_child(outcome: Outcome) -> str:
-        path = _record_eps(place, group, outcome, parent_id)
-        logged()
-        return path
-
     if place.in_flight == 1:
-        return [record_child(outcome) for outcome in group.outcomes]
+        return [_record_eps(place, group, outcome, parent_id) for outcome in group.outcomes]
     with ThreadPoolExecutor(min(place.in_flight, len(group.outcomes))) as pool:
-        return list(pool.map(record_child, group.outcomes))
+        return list(pool.map(lambda outcome: _record_eps(place, group, outcome, parent_id), group.outcomes))
 
 
 class GroupError(WorkError):
@@ -171,7 +162,11 @@ def _record_eps(place: Place, group: Group, outcome: Outcome, parent_id: str) ->
         )
         if logged is None:
             return ""
-        _store_model(client, place, group.models[outcome.eps], run_id, logged)
+        try:
+            _store_model(client, place, group.models[outcome.eps], run_id, logged)
+        except BaseException:
+            client.finalize_logged_model(logged.model_id, "FAILED")
+            raise
         client.finalize_logged_model(logged.model_id, "READY")
         client.log_outputs(run_id, models=[LoggedModelOutput(logged.model_id, step=0)])
         return f"models:/{logged.model_id}"
@@ -208,7 +203,7 @@ _templates: dict[tuple[str, ...], _Template] = {}
 
 
 def _template(model: Pipeline, requirements: Sequence[str]) -> _Template:
-    """What models like this one have in common, as MLflow saves it: once in a process, for that takes long.
+    """What models like this one have in common, as MLflow saves it; kept, for that takes long.
 
     Two threads that come first at the same time may both make it; no lock, which could not travel to a worker.
     """
@@ -234,11 +229,19 @@ def _template(model: Pipeline, requirements: Sequence[str]) -> _Template:
     return _templates.setdefault(key, _Template(description.to_dict(), model_file, others))
 
 
+def _with_example(content: bytes, model: Pipeline) -> bytes:
+    """An input example of MLflow's, with the means of the model's own group as its row."""
+    document = json.loads(content)
+    document.get("dataframe_split", document)["data"] = [model["scaler"].mean_.tolist()]
+    return json.dumps(document).encode()
+
+
 def _save_model(model: Pipeline, requirements: Sequence[str], folder: str, run_id: str, model_id: str) -> None:
     """Saves the model as MLflow does, in skops, under the ids that it has in the store."""
     template = _template(model, requirements)
     for name, content in template.files.items():
-        Path(folder, name).write_bytes(content)
+        example = name.endswith("input_example.json")
+        Path(folder, name).write_bytes(_with_example(content, model) if example else content)
     skops.io.dump(model, Path(folder, template.model_file))
     description = template.description | {
         "run_id": run_id,

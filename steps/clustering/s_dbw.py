@@ -8,7 +8,7 @@ from clustering.clusters import Clusters
 # The 95 % interval of a mean, and the weight of the clusters' sizes against their densities in the point between two of them.
 INTERVAL = 1.96
 BALANCE = 0.7
-NUMBERS_IN_MEMORY = 1 << 20
+NUMBERS_IN_MEMORY = 1 << 22
 
 
 def s_dbw(clusters: Clusters) -> float:
@@ -36,7 +36,7 @@ def _density_between(clusters: Clusters) -> float:
     own = np.bincount(clusters.labels, weights=dense, minlength=len(clusters))
     search = _Search(clusters)
     k = len(clusters)
-    step = max(1, NUMBERS_IN_MEMORY // k)
+    step = max(1, NUMBERS_IN_MEMORY // clusters.X[:k].size)
     total = 0.0
     for start in range(0, k - 1, step):
         i, j = np.nonzero(np.arange(start, min(start + step, k - 1))[:, None] < np.arange(k))
@@ -89,7 +89,8 @@ class _Search:
         first, stop = self._range(cluster[boxes], center[boxes, self.feature], reach[boxes, self.feature])
         lengths = np.maximum(stop - first, 0)
         ends = np.cumsum(lengths)
-        cuts = np.searchsorted(ends, np.arange(NUMBERS_IN_MEMORY, ends[-1] if len(ends) else 0, NUMBERS_IN_MEMORY))
+        at_once = max(1, NUMBERS_IN_MEMORY // self.X.shape[1])
+        cuts = np.searchsorted(ends, np.arange(at_once, ends[-1] if len(ends) else 0, at_once))
         for part in np.split(np.arange(len(boxes)), np.unique(cuts + 1)):
             box = np.repeat(boxes[part], lengths[part])
             offsets = np.repeat(first[part] - (np.cumsum(lengths[part]) - lengths[part]), lengths[part])

@@ -1,6 +1,5 @@
 """The silhouette of many clusterings of the same records, from one walk over their distances in bounded memory."""
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
@@ -8,6 +7,8 @@ from itertools import pairwise
 import numpy as np
 from scipy.sparse import csr_array
 from threadpoolctl import threadpool_limits
+
+from clustering.threads import threads
 
 NOISE = -1
 # A tile of distances stays in a core's second-level cache; the sums of a block of rows stay within a budget of memory.
@@ -56,15 +57,24 @@ def mean_silhouettes(X: np.ndarray, labels: np.ndarray, scored: np.ndarray) -> n
     still compared with all that are not. With all of them, equal to scikit-learn's `silhouette_score`, whose formulas are
     followed to the order of their operations: P. J. Rousseeuw, "Silhouettes", J. Comput. Appl. Math. 20, 53 (1987).
     """
+    clustered = labels != NOISE
+    small = clustered.sum(axis=1) <= SMALL
+    means = np.empty(len(labels))
+    means[small] = [_small(X, *one) for one in zip(labels[small], scored[small], strict=True)]
+    if not small.all():
+        means[~small] = _together(X, labels[~small], scored[~small])
+    return means
+
+
+def _together(X: np.ndarray, labels: np.ndarray, scored: np.ndarray) -> np.ndarray:
+    """As `mean_silhouettes`, from sums that the clusterings share."""
     clustered = (labels != NOISE).any(axis=0)
-    if len(X) <= SMALL:
-        return np.array([_small(X, *one) for one in zip(labels, scored, strict=True)])
     atoms = _atoms(X[clustered], labels[:, clustered], scored[:, clustered])
     rows = np.flatnonzero(atoms.scored.any(axis=0))
-    width = min(WIDEST_BLOCK, max(1, SUMS_IN_MEMORY // len(atoms.starts)))
+    width = min(WIDEST_BLOCK, max(1, SUMS_IN_MEMORY // max(len(atoms.starts), atoms.offsets[-1])))
     blocks = np.array_split(rows, -(-len(rows) // width))
     totals, counts = np.zeros(len(labels)), np.zeros(len(labels))
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads(len(rows))) as pool:
         for sums, members in pool.map(lambda block: _block(atoms, block), blocks):
             totals += sums
             counts += members

@@ -7,8 +7,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager
+from threading import Thread
 from typing import IO, TYPE_CHECKING
 
 from common.options import WorkError, one_line, quoted
@@ -47,9 +48,15 @@ _begun: dict[str, "Future[SparkContext]"] = {}
 def begin(where: str) -> None:
     """Starts Spark in the background, for `session` to wait for: its JVM and the imports of Python start side by side."""
     if where not in _begun and not where.startswith((CONNECT_LOCAL, "sc://", "active")):
-        pool = ThreadPoolExecutor(1)
-        _begun[where] = pool.submit(_start_classic, where)
-        pool.shutdown(wait=False)
+        _begun[where] = Future()
+        Thread(target=_fulfil, args=(_begun[where], where), daemon=True).start()
+
+
+def _fulfil(future: "Future[SparkContext]", where: str) -> None:
+    try:
+        future.set_result(_start_classic(where))
+    except BaseException as error:  # noqa: BLE001  # whoever waits for the session is told
+        future.set_exception(error)
 
 
 @contextmanager
@@ -93,6 +100,18 @@ def kept(frame: "DataFrame") -> "DataFrame":
         return frame.persist()
     except PySparkException:
         return frame
+
+
+def tasks_at_once(session: "SparkSession") -> int:
+    """About how many tasks the session runs at the same time: as many as it has partitions to shuffle into."""
+    return int(session.conf.get("spark.sql.shuffle.partitions") or 1)
+
+
+def reason(error: Exception) -> str:
+    """Why a job of Spark failed, on one line: of a long stack of two languages, the line that tells."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if re.match(r"\w*(Error|Exception)\b", line)] or lines or [type(error).__name__]
+    return one_line(telling[-1])[:300]
 
 
 def _start_classic(master: str) -> "SparkContext":

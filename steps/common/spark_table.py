@@ -22,7 +22,10 @@ ORDER = "(place of the row)"
 
 @dataclass(frozen=True)
 class SparkTable:
-    """The complete rows of a table in the columns that a step uses, numbers as double and everything else as string."""
+    """The complete rows of a table in the columns that a step uses, numbers as double and everything else as string.
+
+    `n_names` is how many distinct values the column of names has.
+    """
 
     frame: "DataFrame"
     name: str
@@ -40,14 +43,15 @@ def column(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
 
 
-def load(session: "SparkSession", data: str, columns: dict[str, str], name: str, ordered: bool = False) -> SparkTable:
+def load(session: "SparkSession", data: str, columns: dict[str, str], names_column: str, ordered: bool = False) -> SparkTable:
     """Reads the table `data` in `columns` (column to the parameter that asked for it), as `dataset.load` does for pandas.
 
-    If `ordered`, a table that has an order of rows gets a further column, `order`, with each row's place.
+    `names_column` is one of them, the column of classes or groups, and read as text. If `ordered`, a table that has an order of
+    rows gets a further column, `order`, with each row's place.
     Raises InputError where the table or a column is not there, cannot be read or has no complete row.
     """
     if _seen_from_here(data):
-        table = dataset.load(data, columns, [name])
+        table = dataset.load(data, columns, [names_column])
         tracking.log_table_used(table)
         used = list(columns)
         order = ORDER if ordered else None
@@ -60,10 +64,10 @@ def load(session: "SparkSession", data: str, columns: dict[str, str], name: str,
             left_out=table.left_out,
             numbers=table.numbers(used),
             texts=table.texts(used),
-            n_names=int(table.frame[name].nunique()),
+            n_names=int(table.frame[names_column].nunique()),
             order=order,
         )
-    return _load_where_it_lies(session, data, columns, name)
+    return _load_where_it_lies(session, data, columns, names_column)
 
 
 def _seen_from_here(data: str) -> bool:
@@ -74,7 +78,7 @@ def _seen_from_here(data: str) -> bool:
     return data == dataset.BUNDLED or os.path.exists(data) or not TABLE_NAME.fullmatch(data) or data.endswith(".csv")
 
 
-def _load_where_it_lies(session: "SparkSession", data: str, columns: dict[str, str], name_column: str) -> SparkTable:
+def _load_where_it_lies(session: "SparkSession", data: str, columns: dict[str, str], names_column: str) -> SparkTable:
     from py4j.protocol import Py4JJavaError
     from pyspark.errors import PySparkException
     from pyspark.sql import functions as F
@@ -86,7 +90,7 @@ def _load_where_it_lies(session: "SparkSession", data: str, columns: dict[str, s
         chosen = []
         for name, parameter in columns.items():
             field = F.col(column(name))
-            if name == name_column or types[name] in TEXTS:
+            if name == names_column or types[name] in TEXTS:
                 chosen.append(field.cast("string").alias(name))
             elif types[name] in NUMBERS or types[name].startswith("decimal"):
                 number = field.cast("double")
@@ -99,7 +103,7 @@ def _load_where_it_lies(session: "SparkSession", data: str, columns: dict[str, s
         selected = everything.select(*chosen)
         frame = selected.dropna()
         total = selected.count()
-        rows, n_names = frame.agg(F.count("*"), F.count_distinct(column(name_column))).first() or (0, 0)
+        rows, n_names = frame.agg(F.count("*"), F.count_distinct(column(names_column))).first() or (0, 0)
     except (PySparkException, Py4JJavaError) as error:
         why = one_line(error.java_exception.getMessage() if isinstance(error, Py4JJavaError) else error)[:200]
         raise InputError(f"The 'data' parameter must name a table that Spark can read. Got {quoted(data)}: {why}") from error

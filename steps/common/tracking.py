@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import sys
 import time
 import warnings
@@ -37,6 +38,7 @@ PARENT = "PENGUINS_PARENT_RUN_ID"
 DEFAULT_EXPERIMENT = "penguins"
 EXAMPLE_ROWS = 5
 LONGEST_TAG = 5000
+SERVERS = ("http", "https", "databricks", "postgresql", "mysql", "mssql")
 
 
 class _Expected(logging.Filter):
@@ -214,7 +216,7 @@ def progress(total: int, what: str) -> Any:
     """A progress bar on a terminal, silence in a pipe."""
     from tqdm import tqdm
 
-    return tqdm(total=total, desc=what, unit="run", disable=not sys.stderr.isatty(), leave=False)
+    return tqdm(total=total, desc=what, unit="group", disable=not sys.stderr.isatty(), leave=False)
 
 
 def absolute_uri() -> str:
@@ -225,6 +227,11 @@ def absolute_uri() -> str:
         if uri.startswith(scheme) and not os.path.isabs(path):
             return scheme + os.path.abspath(path)
     return uri if "://" in uri or not uri.startswith((".", "/")) else os.path.abspath(uri)
+
+
+def is_server(uri: str) -> bool:
+    """Whether the store at `uri` is a server, which other machines reach and which takes several requests at a time."""
+    return re.split(r"[:+]", uri, maxsplit=1)[0] in SERVERS
 
 
 def now_ms() -> int:
