@@ -89,7 +89,8 @@ def place(run_id: str, min_samples: int, children: bool) -> Place:
 def record(place: Place, group: Group) -> list[Row]:
     """Logs one group; returns its rows of the table, one for each eps.
 
-    A group that failed gets a FAILED run with the reason. Whatever interrupts the logging ends the open runs on its way out.
+    A group that failed gets a FAILED run with the reason. What interrupts the logging ends the open runs
+    on its way out; runs in flight to a server are completed first.
     """
     client = MlflowClient(place.tracking_uri)
     # A parameter's value is cut where it is long; the tag holds more of a name.
