@@ -82,7 +82,7 @@ def bare(folder: Path, run_id: str, groups: int, with_data: bool) -> float:
     mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
     tracking.quiet()
     client = MlflowClient()
-    place = ledger.place(run_id, 3, children=True)
+    place = ledger.place(run_id, "site", 3, children=True)
     rows = pd.read_parquet(next(folder.glob("*.parquet"))).iloc[:RECORDS]
     found = sweep.sweep(rows[FEATURES], EPS, 3)
     model = found.model(5)

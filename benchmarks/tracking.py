@@ -47,7 +47,7 @@ class Store:
         with mlflow.start_run() as run:
             tracking.log_table_used(penguins)
             self.experiment_id = run.info.experiment_id
-        self.place = ledger.place(run.info.run_id, MIN_SAMPLES, children=True)
+        self.place = ledger.place(run.info.run_id, "island", MIN_SAMPLES, children=True)
 
     def plain(self) -> float:
         """Seconds a run, of one eps of each island, as a plain loop has it."""

@@ -54,38 +54,32 @@ if __name__ == "__main__":
 
 import pickle
 import tempfile
-from collections import deque
-from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Collection, Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import mlflow
 import pandas as pd
+from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
-from py4j.protocol import Py4JError
-from pyspark import cloudpickle
-from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 import clustering
 import common
-from clustering import ledger, metrics, sweep
-from clustering.ledger import Place, Row
+from clustering import ledger, metrics, resume, sweep
+from clustering.ledger import COLUMNS, Logged, Place, Row
 from clustering.sweep import Group
-from common import dataset, plots, spark_table, tracking
+from common import dataset, plots, spark_groups, spark_table, takeover, tracking, work
 
-COLUMNS = ("eps", *metrics.NAMES, "model_path", "reason")
 GROUP, ORDER, PAYLOAD = "group", "order", "payload"
 LONGEST_TABLE = 200
-# Groups whose results are collected together, each slice at the cost of one look at the table; jobs of Spark at the same time,
-# and groups logged at the same time to a server.
+# Groups whose results are collected together, each slice at the cost of one look at the table; and groups logged at the same
+# time to a server.
 FEWEST_GROUPS_IN_SLICE, MOST_SLICES = 32, 64
-JOBS_AT_ONCE = 2
 GROUPS_IN_FLIGHT = 2
 # What may travel for one group, and about what for a slice: the driver's JVM has 1 GiB by default, and no result may be larger.
 LARGEST_PAYLOAD = 256 << 20
@@ -140,10 +134,10 @@ def log_in_worker(records: pd.DataFrame, parameters: Parameters, place: Place) -
     mlflow.set_tracking_uri(place.tracking_uri)
     group = cluster(records, parameters)
     try:
-        rows, failure = ledger.record(place, group), ""
+        logged, failure = ledger.record(place, group), ""
     except ledger.GroupError as error:
-        rows, failure = [], str(error)
-    return _sent(group, [(group.n_records, group.best_eps, failure, rows)])
+        logged, failure = error.logged, str(error)
+    return _sent(group, [(group.n_records, group.best_eps, failure, logged.run_id, logged.rows)])
 
 
 def _sent(group: Group, payloads: list[tuple[Any, ...]]) -> pd.DataFrame:
@@ -168,71 +162,44 @@ def by_group(table: spark_table.SparkTable, parameters: Parameters) -> DataFrame
     return table.frame.select(*chosen)
 
 
-@contextmanager
-def modules_travel() -> Iterator[None]:
-    """Sends this project's modules along with a function to the workers, which cannot import them."""
-    modules = [common, clustering, sys.modules[__name__]]
-    for module in modules:
-        cloudpickle.register_pickle_by_value(module)
-    try:
-        yield
-    finally:
-        for module in modules:
-            cloudpickle.unregister_pickle_by_value(module)
+def slices(n_groups: int, records: int, parameters: Parameters, at_once: int) -> int:
+    """In how many slices to collect `n_groups` with some `records` each.
 
-
-def slices(table: spark_table.SparkTable, parameters: Parameters, at_once: int) -> int:
-    """In how many slices to collect the groups: `at_once` or more in each, but no more models than the driver can take."""
+    `at_once` or more groups in each slice, but no more models than the driver can take.
+    """
     models = {"all": len(parameters.eps), "best": 1, "none": 0}[parameters.models]
     if parameters.runs == "groups" or parameters.log_from == "executors":
         models = 0
     of_record = BYTES_PER_NUMBER * (2 + len(parameters.features))  # its label, its index, and itself, where it is a core
-    of_group = len(parameters.eps) * BYTES_OF_OUTCOME + models * of_record * table.rows // table.n_names
-    in_slice = max(FEWEST_GROUPS_IN_SLICE, at_once, table.n_names // MOST_SLICES)
-    return -(-table.n_names // max(1, min(in_slice, SLICE_PAYLOAD // of_group)))
+    of_group = len(parameters.eps) * BYTES_OF_OUTCOME + models * of_record * records
+    in_slice = max(FEWEST_GROUPS_IN_SLICE, at_once, n_groups // MOST_SLICES)
+    return -(-n_groups // max(1, min(in_slice, SLICE_PAYLOAD // of_group)))
+
+
+def without(frame: DataFrame, groups: Collection[str]) -> DataFrame:
+    """The frame without the records of these groups."""
+    if not groups:
+        return frame
+    names = frame.sparkSession.createDataFrame([(name,) for name in sorted(groups)], f"{GROUP} string")
+    return frame.join(F.broadcast(names), GROUP, "left_anti")
 
 
 def run_in_spark(frame: DataFrame, n_slices: int, parameters: Parameters, place: Place) -> Generator[Received, None, None]:
-    """What the workers send back, by group, some groups at a time, while others are still at work.
-
-    Each slice of the groups is evaluated once, by a job of its own; with two jobs at a time no core waits for the slowest group
-    of a slice, and no more than their results wait here. Whatever ends this early ends the jobs.
-    Raises WorkError where Spark fails.
-    """
+    """What the workers send back, by group, some groups at a time. Raises WorkError where Spark fails."""
     if parameters.log_from == "executors":
-        work = partial(log_in_worker, parameters=parameters, place=place)
+        work_on = partial(log_in_worker, parameters=parameters, place=place)
     else:
-        work = partial(cluster_in_worker, parameters=parameters)
+        work_on = partial(cluster_in_worker, parameters=parameters)
 
     def in_worker(records: pd.DataFrame) -> pd.DataFrame:
-        return work(records)
+        return work_on(records)
 
-    session, tag = frame.sparkSession, f"sweep-{place.sweep_id}"
-    kept = spark.kept(frame) if n_slices > 1 else frame
-    slice_of_group = F.pmod(F.xxhash64(GROUP), F.lit(n_slices))
-
-    def collected(number: int) -> list[Any]:
-        session.addTag(tag)
-        some = kept.where(slice_of_group == number) if n_slices > 1 else kept
-        return some.groupBy(GROUP).applyInPandas(in_worker, f"{GROUP} string, {PAYLOAD} binary").collect()
-
-    pool, jobs = ThreadPoolExecutor(JOBS_AT_ONCE), deque[Future[list[Any]]]()
-    try:
-        with modules_travel():
-            numbers = iter(range(n_slices))
-            jobs.extend(pool.submit(collected, number) for number in islice(numbers, JOBS_AT_ONCE))
-            while jobs:
-                rows = jobs.popleft().result()
-                jobs.extend(pool.submit(collected, number) for number in islice(numbers, 1))
-                yield _received(rows)
-    except (PySparkException, Py4JError) as error:
-        raise options.WorkError(f"Spark could not compute the groups: {spark.reason(error)}") from error
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-        if jobs:
-            session.interruptTag(tag)
-        if kept is not frame:
-            kept.unpersist()
+    schema, modules = f"{GROUP} string, {PAYLOAD} binary", [common, clustering, sys.modules[__name__]]
+    with closing(
+        spark_groups.results(frame, GROUP, in_worker, schema, n_slices, f"sweep-{place.sweep_id}", modules)
+    ) as batches:
+        for rows in batches:
+            yield _received(rows)
 
 
 def _received(rows: list[Any]) -> Received:
@@ -247,9 +214,8 @@ def sorting_key(name: str) -> tuple[int, float, str]:
     return (0, float(name), name) if options.REAL.fullmatch(name) else (1, 0.0, name)
 
 
-def record(batches: Iterator[Received], n_groups: int, parameters: Parameters, place: Place) -> "Recorded":
+def record(batches: Iterator[Received], n_groups: int, parameters: Parameters, place: Place, recorded: "Recorded") -> None:
     """Logs every group's runs as they come, or takes note of those that workers have logged, and gathers the table."""
-    recorded = Recorded(parameters.eps)
     groups_at_once = GROUPS_IN_FLIGHT if place.in_flight > 1 else 1
     with tracking.progress(n_groups, "sweep") as bar:
         for received in batches:
@@ -266,7 +232,6 @@ def record(batches: Iterator[Received], n_groups: int, parameters: Parameters, p
                 with ThreadPoolExecutor(groups_at_once) as pool:
                     for _ in pool.map(log, received, received.values()):
                         bar.update()
-    return recorded
 
 
 def log_on_driver(name: str, payloads: list[tuple[Any, ...]], recorded: "Recorded", place: Place) -> None:
@@ -282,18 +247,21 @@ def log_on_driver(name: str, payloads: list[tuple[Any, ...]], recorded: "Recorde
     try:
         recorded.add(name, best_eps, ledger.record(place, group))
     except ledger.GroupError as error:
-        recorded.fail(name, str(error))
+        recorded.fail(name, best_eps, error.logged, str(error))
     except (MlflowException, OSError) as error:
-        raise options.WorkError(f"The runs of {options.quoted(name)} could not be logged: {tracking.reason(error)}") from error
+        raise options.WorkError(
+            f"The runs of {options.quoted(name)} could not be logged: {tracking.reason(error)[: options.LONGEST_REASON]}. "
+            "What was logged before is kept: the same command with -P resume=true does the rest."
+        ) from error
 
 
 def note_logged_by_worker(name: str, payloads: list[tuple[Any, ...]], recorded: "Recorded") -> None:
     """Takes note of a group that a worker has logged."""
-    [(_, best_eps, failure, rows)] = payloads
+    (_, best_eps, failure, run_id, rows), *_ = payloads
     if failure:
-        recorded.fail(name, failure)
+        recorded.fail(name, best_eps, Logged(run_id, rows), failure)
     else:
-        recorded.add(name, best_eps, rows)
+        recorded.add(name, best_eps, Logged(run_id, rows))
 
 
 class Recorded:
@@ -304,18 +272,25 @@ class Recorded:
         self.rows: list[Row] = []
         self.best: dict[str, float] = {}
         self.failures: dict[str, str] = {}
+        self.run_ids: set[str] = set()
+
+    @property
+    def groups(self) -> set[str]:
+        return {row[0] for row in self.rows}
 
     @property
     def n_groups(self) -> int:
         return len(self.rows) // len(self.eps_values)
 
-    def add(self, group: str, best_eps: float | None, rows: list[Row]) -> None:
-        self.rows += rows
+    def add(self, group: str, best_eps: float | None, logged: Logged) -> None:
+        self.rows += logged.rows
+        self.run_ids.add(logged.run_id)
         if best_eps is not None:
             self.best[group] = best_eps
 
-    def fail(self, group: str, why: str) -> None:
-        self.rows += ledger.rows_of_failure(group, self.eps_values, why)
+    def fail(self, group: str, best_eps: float | None, logged: Logged, why: str) -> None:
+        rows = logged.rows or ledger.rows_of_failure(group, self.eps_values, why)
+        self.add(group, best_eps, Logged(logged.run_id, rows))
         self.failures[group] = why
 
     def table(self, group_by: str) -> pd.DataFrame:
@@ -324,6 +299,35 @@ class Recorded:
         rows = sorted(self.rows, key=lambda row: (sorting_key(row[0]), row[1]))
         frame = pd.DataFrame(rows, columns=[GROUP, *COLUMNS]).astype(counts | dict.fromkeys(metrics.INDICES, "float64"))
         return frame.rename(columns={GROUP: group_by})
+
+
+def take_up(place: Place, parameters: Parameters, table: spark_table.SparkTable, recorded: Recorded) -> list[Run]:
+    """Says on the run what its work is and, to resume it, adds what dead sweeps have finished of it to `recorded`.
+
+    Returns the dead sweeps, which this one has taken over.
+    """
+    this = work.of(NAME, parameters, table.digest)
+    if not parameters.resume:
+        tracking.log_work(this)
+        return []
+    dead = takeover.dead_runs(place.experiment_id, this, place.sweep_id)
+    whole = resume.take_over(place, dead, resume.Wanted(parameters.eps, parameters.models))
+    for name, group in whole.items():
+        recorded.add(name, group.best_eps, group.logged)
+    takeover.close_those_that_only_began(place.experiment_id, this, place.sweep_id, parameters)
+    if dead:
+        ids = ", ".join(run.info.run_id for run in dead)
+        options.say(f"resume: {len(whole)} of {table.n_names} groups are taken over, finished, from {ids}")
+    else:
+        options.say(f"resume: starts afresh: {takeover.why_afresh(place.experiment_id, this)}")
+    return dead
+
+
+def tidy(place: Place, parameters: Parameters, dead: Sequence[Run], recorded: Recorded) -> None:
+    """Leaves one run for each group and eps, whatever was repeated by workers or on the way to a server."""
+    if place.in_flight > 1 or parameters.log_from == "executors":
+        resume.drop_strays(place, recorded.run_ids)
+    resume.put_away_latecomers(place, dead)
 
 
 def log_results(table: pd.DataFrame, recorded: Recorded, group_by: str) -> None:
@@ -336,7 +340,7 @@ def log_results(table: pd.DataFrame, recorded: Recorded, group_by: str) -> None:
     tracking.log_figure(plots.metrics_by_eps(table, group_by, PANELS, recorded.best), "metrics_by_eps.png")
 
 
-def print_results(run: mlflow.ActiveRun, table: pd.DataFrame, recorded: Recorded, group_by: str) -> None:
+def print_results(run: Run, table: pd.DataFrame, recorded: Recorded, group_by: str) -> None:
     """Prints the table, if it is one to be read, the best eps of each group and the run."""
     shown = table.drop(columns="model_path")
     best = shown[shown["eps"] == shown[group_by].map(recorded.best)]
@@ -364,33 +368,60 @@ def require_shared_store(parameters: Parameters, session: SparkSession) -> None:
         )
 
 
+def show_again(done: Run, parameters: Parameters) -> None:
+    """Prints what a finished sweep has found."""
+    options.say(f"resume: the run {done.info.run_id} has finished this work: nothing is left to do")
+    recorded = Recorded(parameters.eps)
+    for name, group in resume.groups_of(done).items():
+        recorded.add(name, group.best_eps, group.logged)
+    print_results(done, recorded.table(parameters.group_by), recorded, parameters.group_by)
+
+
+def cluster_and_log(run: Run, table: spark_table.SparkTable, parameters: Parameters, at_once: int) -> None:
+    """Clusters every group, some `at_once`, that no sweep which is resumed has finished; logs the runs and the results.
+
+    Raises WorkError where a group failed, once the others are complete.
+    """
+    place = ledger.place(run.info.run_id, parameters.group_by, parameters.min_samples, children=parameters.runs == "all")
+    recorded = Recorded(parameters.eps)
+    dead = take_up(place, parameters, table, recorded)
+    if n_left := table.n_names - recorded.n_groups:
+        n_slices = slices(n_left, table.rows // table.n_names, parameters, at_once)
+        left = without(by_group(table, parameters), recorded.groups)
+        with closing(run_in_spark(left, n_slices, parameters, place)) as batches:
+            record(batches, n_left, parameters, place, recorded)
+    tidy(place, parameters, dead, recorded)
+
+    mlflow.log_metrics({"n_groups": recorded.n_groups, "groups_with_best_eps": len(recorded.best)})
+    results = recorded.table(parameters.group_by)
+    log_results(results, recorded, parameters.group_by)
+    print_results(run, results, recorded, parameters.group_by)
+    if recorded.failures:
+        name, why = next(iter(recorded.failures.items()))
+        raise options.WorkError(
+            f"{len(recorded.failures)} of {recorded.n_groups} groups failed, {options.quoted(name)} for one: {why}. "
+            "Their runs and rows say why; the other groups are complete."
+        )
+
+
 def main(parameters: Parameters) -> None:
     """Clusters, chooses and logs in an MLflow run."""
     group_by, features = parameters.group_by, parameters.features
-    with tracking.step_run(NAME, parameters) as run, ExitStack() as stack:
-        if parameters.resume:
-            raise options.InputError("The 'resume' parameter must be false in this version: it cannot take up a sweep yet.")
+    with tracking.step_run(NAME, parameters) as run, ledger.closed_at_the_end(run), ExitStack() as stack:
         columns = dataset.used(features=features, group_by=group_by)
         dataset.require_other_names({group_by: "group_by"}, COLUMNS)
         session = stack.enter_context(spark.session(parameters.spark))
         require_shared_store(parameters, session)
         table = spark_table.load(session, parameters.data, columns, group_by, ordered=True)
         spark_table.require_numbers(table, "features", features)
-        place = ledger.place(run.info.run_id, parameters.min_samples, children=parameters.runs == "all")
-        n_slices = slices(table, parameters, spark.tasks_at_once(session))
-        with closing(run_in_spark(by_group(table, parameters), n_slices, parameters, place)) as batches:
-            recorded = record(batches, table.n_names, parameters, place)
-
-        mlflow.log_metrics({"n_groups": recorded.n_groups, "groups_with_best_eps": len(recorded.best)})
-        results = recorded.table(group_by)
-        log_results(results, recorded, group_by)
-        print_results(run, results, recorded, group_by)
-        if recorded.failures:
-            name, why = next(iter(recorded.failures.items()))
-            raise options.WorkError(
-                f"{len(recorded.failures)} of {recorded.n_groups} groups could not be clustered, {options.quoted(name)} for "
-                f"one: {why}. Their runs and rows say why; the other groups are complete."
-            )
+        this = work.of(NAME, parameters, table.digest)
+        done = takeover.finished(run.info.experiment_id, this) if parameters.resume else None
+        if done:
+            show_again(done, parameters)
+        else:
+            cluster_and_log(run, table, parameters, spark.tasks_at_once(session))
+    if done:
+        takeover.discard(run)
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import label_binarize
 
-from common import dataset, encoding, plots, tracking
+from common import dataset, encoding, plots, tracking, work
 
 MOST_ITERATIONS = 1000
 
@@ -88,6 +88,7 @@ def main(parameters: Parameters) -> None:
         dataset.require_classes(counts, parameters.target)
         dataset.require_split(counts, parameters.test_size)
         tracking.log_table_used(table, parameters.target)
+        tracking.log_work(work.of(NAME, parameters, table.digest))
         X_train, X_eval, y_train, y_eval = train_test_split(
             X, y, test_size=parameters.test_size, random_state=parameters.seed, stratify=y
         )

@@ -18,6 +18,7 @@ HEADLINES = {  # the longest first, so that the last to end are short ones
     "logistic_regression": "eval_acc",
 }
 STEPS = tuple(sorted(HEADLINES))
+SWEEP = "dbscan_sweep"  # the step that resumes itself
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ if __name__ == "__main__":
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +62,10 @@ import pandas as pd
 import yaml
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-from common import dataset, tracking
+from common import dataset, processes, takeover, tracking, work
+from common.work import Work
 
 RUN_ID = re.compile(r"\b[0-9a-f]{32}\b")
 
@@ -142,17 +145,17 @@ def run_step(step: str, given: dict[str, str], parent: mlflow.ActiveRun, env_man
     except MlflowException as error:
         found = RUN_ID.search(str(error))
         run_id, failure = found.group() if found else "", options.one_line(error)
-    outcome = _outcome(step, run_id, parent.info.run_id, failure)
+    if run_id:
+        tracking.place_under(MlflowClient(), run_id, parent.info.run_id)
+    outcome = _outcome(step, run_id, failure)
     options.say(f"{step}: {outcome.status} in {outcome.duration:.0f} s{': ' if outcome.reason else ''}{outcome.reason}")
     return outcome
 
 
-def _outcome(step: str, run_id: str, parent_id: str, failure: str) -> Outcome:
+def _outcome(step: str, run_id: str, failure: str) -> Outcome:
     if not run_id:
         return Outcome(step, "", "FAILED", 0.0, None, failure)
-    client = MlflowClient()
-    tracking.place_under(client, run_id, parent_id)
-    run = client.get_run(run_id)
+    run = MlflowClient().get_run(run_id)
     duration = ((run.info.end_time or tracking.now_ms()) - run.info.start_time) / 1000
     why = run.data.tags.get("error", failure)
     return Outcome(step, run_id, run.info.status, duration, run.data.metrics.get(HEADLINES[step]), why)
@@ -163,8 +166,53 @@ def run_all(
 ) -> list[Outcome]:
     """Runs the steps, as many at a time as there are cores; one at a time where they might build an environment."""
     at_a_time = min(len(steps), os.cpu_count() or 1) if env_manager == "local" else 1
-    with ThreadPoolExecutor(at_a_time) as pool:
-        return list(pool.map(lambda step: run_step(step, given[step], parent, env_manager), steps))
+    with ThreadPoolExecutor(max(1, at_a_time)) as pool:
+        running = [pool.submit(run_step, step, given[step], parent, env_manager) for step in steps]
+        try:
+            return [future.result() for future in running]
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            while wait(running, timeout=processes.WATCH_S).not_done:
+                processes.end_children()
+            raise
+
+
+def work_of(parameters: Parameters) -> Work:
+    """What this step is to do; a table that cannot be seen from here counts by its name."""
+    return work.of(NAME, parameters, dataset.digest(parameters.data) or parameters.data)
+
+
+def resumes_a_finished_run(parameters: Parameters, parent: mlflow.ActiveRun) -> bool:
+    """Whether this run is to resume one that has nothing left to do."""
+    return parameters.resume and takeover.finished(parent.info.experiment_id, work_of(parameters)) is not None
+
+
+def take_up(
+    parameters: Parameters, given: Mapping[str, dict[str, str]], declared: Mapping[str, Any], parent: mlflow.ActiveRun
+) -> dict[str, Outcome]:
+    """Says on the run what its work is and, to resume it, takes over what dead runs of it left; returns what is finished."""
+    this = work_of(parameters)
+    if not parameters.resume:
+        tracking.log_work(this)
+        return {}
+    experiment_id, run_id = parent.info.experiment_id, parent.info.run_id
+    dead = takeover.dead_runs(experiment_id, this, run_id)
+    done = {}
+    for step, texts in given.items():
+        defaults = {name: options.as_text(of["default"]) for name, of in declared[step]["parameters"].items()}
+        before = takeover.finished(experiment_id, work.of_texts(step, defaults | texts, dataset.digest(texts["data"])))
+        if before:
+            if before.data.tags.get(MLFLOW_PARENT_RUN_ID) in {run.info.run_id for run in dead}:
+                MlflowClient().set_tag(before.info.run_id, MLFLOW_PARENT_RUN_ID, run_id)
+            done[step] = _outcome(step, before.info.run_id, "")
+            options.say(f"{step}: finished before, by the run {before.info.run_id}")
+    for run in dead:
+        takeover.close_steps(run, but=SWEEP)
+        takeover.close(run)
+    takeover.close_those_that_only_began(experiment_id, this, run_id, parameters)
+    if not dead and not done:
+        options.say(f"resume: starts afresh: {takeover.why_afresh(experiment_id, this)}")
+    return done
 
 
 def summary(outcomes: Sequence[Outcome]) -> pd.DataFrame:
@@ -193,8 +241,7 @@ def prepare_environment(parent_id: str) -> None:
 def main(parameters: Parameters) -> None:
     """Runs the steps in an MLflow run and sums them up."""
     with tracking.step_run(NAME, parameters) as parent:
-        if parameters.resume:
-            raise options.InputError("The 'resume' parameter must be false in this version: it cannot take up a run yet.")
+        finished = resumes_a_finished_run(parameters, parent)
         project = yaml.safe_load((options.PROJECT / "MLproject").read_text(encoding="utf-8"))
         entries = {step: project["entry_points"][step]["parameters"] for step in STEPS}
         config = read_config(parameters.config, entries)
@@ -202,12 +249,14 @@ def main(parameters: Parameters) -> None:
         given = {step: parameters_of(step, parameters, config, entries) for step in steps}
         for texts in given.values():
             texts["data"] = dataset.absolute(texts["data"])
+        done = take_up(parameters, given, project["entry_points"], parent)
         prepare_environment(parent.info.run_id)
         try:
-            outcomes = run_all(steps, given, parameters.env_manager, parent)
+            outcomes = run_all([step for step in steps if step not in done], given, parameters.env_manager, parent)
         finally:
             os.environ.pop(tracking.PARENT, None)
 
+        outcomes += done.values()
         table = summary(outcomes)
         with tempfile.TemporaryDirectory() as folder:
             table.to_csv(Path(folder, "summary.csv"), index=False)
@@ -217,6 +266,8 @@ def main(parameters: Parameters) -> None:
         if failed:
             reasons = "; ".join(f"{outcome.step} (run {outcome.run or 'not opened'}): {outcome.reason}" for outcome in failed)
             raise options.WorkError(f"{len(failed)} of {len(outcomes)} steps failed: {reasons}")
+    if finished and len(done) == len(steps):
+        takeover.discard(parent)
 
 
 if __name__ == "__main__":

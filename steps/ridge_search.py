@@ -47,7 +47,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.utils import shuffle
 
-from common import dataset, encoding, plots, tracking
+from common import dataset, encoding, plots, tracking, work
 
 AUTOLOGGED = "dataset"
 GRID = "estimator__alpha"
@@ -87,6 +87,7 @@ def main(parameters: Parameters) -> None:
         dataset.require_finite(table, "features", features)
         dataset.require_rows(table, "cv", parameters.cv)
         tracking.log_table_used(table, parameters.target)
+        tracking.log_work(work.of(NAME, parameters, table.digest))
         shuffled = shuffle(table.frame, random_state=parameters.seed)
         X, y = shuffled[features], shuffled[parameters.target]
 

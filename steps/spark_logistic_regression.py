@@ -50,7 +50,7 @@ from pyspark.ml.feature import IndexToString, OneHotEncoder, StringIndexer, Vect
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from common import dataset, plots, spark_table, tracking
+from common import dataset, plots, spark_table, tracking, work
 
 BUCKETS = 1_000_000
 OUTPUTS = ("prediction", "probability", "rawPrediction")
@@ -135,6 +135,7 @@ def main(parameters: Parameters) -> None:
         session = stack.enter_context(spark.session(parameters.spark))
         table = spark_table.load(session, parameters.data, columns, target)
         spark_table.require_finite(table, "features", features)
+        tracking.log_work(work.of(NAME, parameters, table.digest))
         train, held_out = split(table.frame.cache(), parameters.test_size, parameters.seed)
         classes = require_classes(train, held_out, target, parameters.test_size)
         numbers = [name for name in features if name in table.numbers]

@@ -179,7 +179,6 @@ def spoiled(change: str) -> pd.DataFrame:
             {"cv": 10},
             "The 'cv' parameter must not be greater than the number of complete rows, 5. Got 10",
         ),
-        (dbscan_sweep, "", {"resume": True}, "The 'resume' parameter must be false"),
     ],
 )
 def test_a_table_that_does_not_fit_the_parameters(

@@ -19,8 +19,10 @@ from sklearn import metrics as oracle
 from sklearn.cluster import DBSCAN
 from sklearn.preprocessing import StandardScaler
 
+import clustering
+import common
 from clustering.sweep import Group
-from common import spark_table, tracking
+from common import spark_groups, tracking
 from common.options import InputError
 
 FEATURES = ["bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g"]
@@ -247,17 +249,13 @@ def test_many_groups_arrive_in_slices_each_evaluated_once(
         (4_000_000, 20_000, "none", 65),
     ],
 )
-def test_a_slice_holds_no_more_models_than_the_driver_can_take(
-    session: SparkSession, rows: int, groups: int, models: str, expected: int
-) -> None:
-    table = spark_table.SparkTable(session.range(1), "t", "t", rows, 0, [], [], groups)
-    assert dbscan_sweep.slices(table, dbscan_sweep.Parameters(models=models), 2) == expected
+def test_a_slice_holds_no_more_models_than_the_driver_can_take(rows: int, groups: int, models: str, expected: int) -> None:
+    assert dbscan_sweep.slices(groups, rows // groups, dbscan_sweep.Parameters(models=models), 2) == expected
 
 
-def test_models_that_executors_log_take_no_room_in_a_slice(session: SparkSession) -> None:
-    table = spark_table.SparkTable(session.range(1), "t", "t", 30_000_000, 0, [], [], 30)
-    assert dbscan_sweep.slices(table, dbscan_sweep.Parameters(log_from="driver"), 2) == 30
-    assert dbscan_sweep.slices(table, dbscan_sweep.Parameters(log_from="executors"), 2) == 1
+def test_models_that_executors_log_take_no_room_in_a_slice() -> None:
+    assert dbscan_sweep.slices(30, 1_000_000, dbscan_sweep.Parameters(log_from="driver"), 2) == 30
+    assert dbscan_sweep.slices(30, 1_000_000, dbscan_sweep.Parameters(log_from="executors"), 2) == 1
 
 
 def test_a_worker_that_only_computes_does_not_import_mlflow(session: SparkSession) -> None:
@@ -268,8 +266,8 @@ def test_a_worker_that_only_computes_does_not_import_mlflow(session: SparkSessio
         return pd.DataFrame({"found": [str(len(found))]})
 
     frame = session.createDataFrame([("a", float(i % 3)) for i in range(9)], "`group` string, feature_0 double")
-    with dbscan_sweep.modules_travel():
-        [[found]] = frame.groupBy("group").applyInPandas(imported, "found string").collect()
+    modules = [common, clustering, dbscan_sweep]
+    [[[found]]] = spark_groups.results(frame, "group", imported, "found string", 1, "imports", modules)
     assert found == "0"
 
 
@@ -300,7 +298,7 @@ def test_a_group_that_cannot_be_computed_fails_alone_and_is_counted(
     assert len(table) == 6
     assert table.loc[table["island"] == "Dream", "reason"].tolist() == ["infinite values in bill_depth_mm"] * 2
     assert table.loc[table["island"] == "Dream", "n_clusters"].isna().all()
-    assert "1 of 3 groups could not be clustered, 'Dream' for one: infinite values" in capfd.readouterr().err
+    assert "1 of 3 groups failed, 'Dream' for one: infinite values" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("select_by", ["silhouette", "davies-bouldin", "calinski-harabasz"])

@@ -20,12 +20,10 @@ PARAMETERS = logistic_regression.Parameters()
         (WorkError("it broke\nin two"), "FAILED", "it broke in two"),
         (ZeroDivisionError("by zero"), "FAILED", "ZeroDivisionError: by zero"),
         (SystemExit(3), "FAILED", "SystemExit: 3"),
-        (KeyboardInterrupt(), "KILLED", None),
+        (KeyboardInterrupt(), "KILLED", "interrupted"),
     ],
 )
-def test_a_run_that_is_left_early_is_not_left_running(
-    store: Store, error: BaseException, status: str, noted: str | None
-) -> None:
+def test_a_run_that_is_left_early_is_not_left_running(store: Store, error: BaseException, status: str, noted: str) -> None:
     with pytest.raises(type(error)), tracking.step_run("logistic_regression", PARAMETERS):
         raise error
     run = store.only("logistic_regression")

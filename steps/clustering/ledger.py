@@ -3,27 +3,21 @@
 Works alike on the driver and inside a Spark worker: it holds no active run, and everything that it needs travels in `Place`.
 """
 
-import json
+import csv
+import io
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
-import mlflow
-import pandas as pd
-import skops.io
-import yaml
 from mlflow import MlflowClient
-from mlflow.entities import DatasetInput, LoggedModel, LoggedModelOutput, Metric, Param, RunTag
-from mlflow.models import Model, ModelSignature
-from mlflow.models.model import MLMODEL_FILE_NAME
-from mlflow.types import ColSpec, DataType, Schema
+from mlflow.entities import DatasetInput, LoggedModel, LoggedModelOutput, Metric, Param, Run, RunInfo, RunTag
+from mlflow.exceptions import MlflowException
 from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.mlflow_tags import (
     MLFLOW_GIT_COMMIT,
@@ -34,7 +28,7 @@ from mlflow.utils.mlflow_tags import (
 )
 from sklearn.pipeline import Pipeline
 
-from clustering import metrics
+from clustering import metrics, saved_models
 from clustering.sweep import Group, Outcome
 from common import tracking
 from common.options import WorkError, shortest
@@ -42,7 +36,10 @@ from common.options import WorkError, shortest
 INHERITED = (MLFLOW_USER, MLFLOW_SOURCE_NAME, MLFLOW_SOURCE_TYPE, MLFLOW_GIT_COMMIT)
 MODEL = "model"
 LONGEST_NAME, LONGEST_TAG = 250, 8000
-DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+# On every run of a sweep, the id of the sweep that logged it; and each group's own rows, as in the sweep's table.
+SWEEP = "sweep"
+TABLE = "results.csv"
+COUNTS = (metrics.N_CLUSTERS, metrics.N_CLUSTERED_RECORDS)
 # A server answers several requests at a time, but a small one has 15 connections to its database; a file takes one writer.
 IN_FLIGHT = 4
 
@@ -57,6 +54,7 @@ class Place:
     tags: dict[str, str]
     datasets: list[DatasetInput]
     requirements: list[str]
+    group_by: str
     min_samples: int
     children: bool
 
@@ -66,11 +64,12 @@ class Place:
         return IN_FLIGHT if tracking.is_server(self.tracking_uri) else 1
 
 
-# A row of the sweep's table: the group and eps, the metrics in the order of their names, the model's URI and the reason.
+# A row of the sweep's table: the group, then what the columns say.
 Row = tuple[Any, ...]
+COLUMNS = ("eps", *metrics.NAMES, "model_path", "reason")
 
 
-def place(run_id: str, min_samples: int, children: bool) -> Place:
+def place(run_id: str, group_by: str, min_samples: int, children: bool) -> Place:
     """The place of a sweep whose own run is `run_id`."""
     run = MlflowClient().get_run(run_id)
     tags = {key: value for key, value in run.data.tags.items() if key in INHERITED}
@@ -81,42 +80,74 @@ def place(run_id: str, min_samples: int, children: bool) -> Place:
         tags=tags,
         datasets=list(run.inputs.dataset_inputs),
         requirements=tracking.requirements("mlflow", "scikit-learn", "skops", "pandas", "numpy"),
+        group_by=group_by,
         min_samples=min_samples,
         children=children,
     )
 
 
-def record(place: Place, group: Group) -> list[Row]:
-    """Logs one group; returns its rows of the table, one for each eps.
+@dataclass(frozen=True)
+class Logged:
+    """What was logged of one group: its run, and its rows of the table, one for each eps."""
 
-    A group that failed gets a FAILED run with the reason. What interrupts the logging ends the open runs
-    on its way out; runs in flight to a server are completed first.
-    """
-    client = MlflowClient(place.tracking_uri)
-    # A parameter's value is cut where it is long; the tag holds more of a name.
-    run_id = _open(client, place, group.name, place.sweep_id, {"group": group.name[:LONGEST_TAG]})
-    with _ended(client, run_id):
-        params, records = [Param("group", group.name)], _at_once({"n_records": group.n_records})
-        if group.failure:
-            client.log_batch(run_id, params=params, metrics=records)
-            raise GroupError(group.failure)
-        paths = _record_children(place, group, run_id) if place.children else [""] * len(group.outcomes)
-        tags = [RunTag(key, text) for key, text in _remarks_on_group(group).items()]
-        curves = records + _curves(group)
-        client.log_batch(run_id, params=params, tags=tags, metrics=curves)
-    return [_row(group.name, outcome, path) for outcome, path in zip(group.outcomes, paths, strict=True)]
-
-
-def _record_children(place: Place, group: Group, parent_id: str) -> list[str]:
-    """Logs the run of each eps, several at a time where the store takes that; returns their models' URIs."""
-    if place.in_flight == 1:
-        return [_record_eps(place, group, outcome, parent_id) for outcome in group.outcomes]
-    with ThreadPoolExecutor(min(place.in_flight, len(group.outcomes))) as pool:
-        return list(pool.map(lambda outcome: _record_eps(place, group, outcome, parent_id), group.outcomes))
+    run_id: str
+    rows: list[Row]
 
 
 class GroupError(WorkError):
-    """A group that could not be computed; its run says why."""
+    """A group that failed, as its run says; it may have rows of the table all the same."""
+
+    def __init__(self, why: str, logged: Logged) -> None:
+        super().__init__(why)
+        self.logged = logged
+
+
+class ModelError(WorkError):
+    """A model that could not be stored."""
+
+
+def record(place: Place, group: Group) -> Logged:
+    """Logs one group.
+
+    A group that could not be computed gets a FAILED run with the reason; so does one of whose models one could not be stored,
+    with that model's run. What interrupts the logging ends the open runs on its way out; runs in flight to a server are
+    completed first. Raises GroupError where the group failed.
+    """
+    client = MlflowClient(place.tracking_uri)
+    # A parameter's value is cut where it is long; the tag holds more of a name.
+    info = _open(client, place, group.name, place.sweep_id, {"group": group.name[:LONGEST_TAG]})
+    with _ended(client, info.run_id):
+        params, records = [Param("group", group.name)], _at_once({"n_records": group.n_records})
+        if group.failure:
+            client.log_batch(info.run_id, params=params, metrics=records)
+            raise GroupError(group.failure, Logged(info.run_id, []))
+        children = _record_children(place, group, info.run_id) if place.children else [("", "")] * len(group.outcomes)
+        tags = [RunTag(key, text) for key, text in _remarks_on_group(group).items()]
+        client.log_batch(info.run_id, params=params, tags=tags, metrics=records + _curves(group))
+        rows = [_row(group.name, *pair) for pair in zip(group.outcomes, children, strict=True)]
+        _store_table(client, info, table_text(place.group_by, rows))
+        logged = Logged(info.run_id, rows)
+        if failures := [failure for _, failure in children if failure]:
+            raise GroupError(f"{len(failures)} of its models could not be stored: {failures[0]}", logged)
+    return logged
+
+
+def _record_children(place: Place, group: Group, parent_id: str) -> list[tuple[str, str]]:
+    """Logs the run of each eps, several at a time where the store takes that.
+
+    Returns for each its model's URI and the reason for which it could not be stored, both empty where there is none.
+    """
+
+    def record_one(outcome: Outcome) -> tuple[str, str]:
+        try:
+            return _record_eps(place, group, outcome, parent_id), ""
+        except ModelError as error:
+            return "", str(error)
+
+    if place.in_flight == 1:
+        return [record_one(outcome) for outcome in group.outcomes]
+    with ThreadPoolExecutor(min(place.in_flight, len(group.outcomes))) as pool:
+        return list(pool.map(record_one, group.outcomes))
 
 
 @contextmanager
@@ -124,19 +155,26 @@ def _ended(client: MlflowClient, run_id: str) -> Iterator[None]:
     """Ends a run with what came of the block: FINISHED, FAILED with the reason, or KILLED where it was interrupted."""
     try:
         yield
+        client.set_terminated(run_id, "FINISHED")
     except BaseException as error:
-        client.set_tag(run_id, "error", tracking.reason(error))
-        client.set_terminated(run_id, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+        tracking.hasten(error)
+        end_badly(client, run_id, error)
         raise
-    client.set_terminated(run_id, "FINISHED")
 
 
-def _open(client: MlflowClient, place: Place, name: str, parent_id: str, tags: dict[str, str] | None = None) -> str:
-    tags = {**place.tags, **(tags or {}), MLFLOW_PARENT_RUN_ID: parent_id}
+def end_badly(client: MlflowClient, run_id: str, error: BaseException) -> None:
+    """Ends a run with the reason, where the store takes that."""
+    with suppress(MlflowException, OSError):
+        client.set_tag(run_id, "error", tracking.reason(error))
+        client.set_terminated(run_id, tracking.status_after(error))
+
+
+def _open(client: MlflowClient, place: Place, name: str, parent_id: str, tags: dict[str, str] | None = None) -> RunInfo:
+    tags = {**place.tags, **(tags or {}), SWEEP: place.sweep_id, MLFLOW_PARENT_RUN_ID: parent_id}
     run = client.create_run(place.experiment_id, tags=tags, run_name=run_name(name))
     if place.datasets:
         client.log_inputs(run.info.run_id, datasets=place.datasets)
-    return str(run.info.run_id)
+    return run.info
 
 
 def run_name(name: str, suffix: str = "") -> str:
@@ -149,12 +187,12 @@ def run_name(name: str, suffix: str = "") -> str:
 def _record_eps(place: Place, group: Group, outcome: Outcome, parent_id: str) -> str:
     client = MlflowClient(place.tracking_uri)
     eps = shortest(outcome.eps)
-    run_id = _open(client, place, run_name(group.name, f"-eps{eps}"), parent_id)
+    run_id = _open(client, place, run_name(group.name, f"-eps{eps}"), parent_id).run_id
     with _ended(client, run_id):
         params = {"group": group.name, "eps": eps, "min_samples": str(place.min_samples)}
         logged = None
         if outcome.eps in group.models:
-            logged = client.create_logged_model(place.experiment_id, name=MODEL, source_run_id=run_id, params=params)
+            logged = client.create_logged_model(place.experiment_id, MODEL, source_run_id=run_id, params=params)
         client.log_batch(
             run_id,
             params=[Param(key, value) for key, value in params.items()],
@@ -165,9 +203,9 @@ def _record_eps(place: Place, group: Group, outcome: Outcome, parent_id: str) ->
             return ""
         try:
             _store_model(client, place, group.models[outcome.eps], run_id, logged)
-        except BaseException:
+        except Exception as error:
             client.finalize_logged_model(logged.model_id, "FAILED")
-            raise
+            raise ModelError(f"eps {eps}: {tracking.reason(error)}") from error
         client.finalize_logged_model(logged.model_id, "READY")
         client.log_outputs(run_id, models=[LoggedModelOutput(logged.model_id, step=0)])
         return f"models:/{logged.model_id}"
@@ -175,83 +213,58 @@ def _record_eps(place: Place, group: Group, outcome: Outcome, parent_id: str) ->
 
 def _store_model(client: MlflowClient, place: Place, model: Pipeline, run_id: str, logged: LoggedModel) -> None:
     """Saves the model where the store keeps it: in place on this machine, else by way of a temporary folder."""
-    if urlparse(logged.artifact_location).scheme in ("", "file"):
-        folder = local_file_uri_to_path(logged.artifact_location)
-        os.makedirs(folder, exist_ok=True)
-        _save_model(model, place.requirements, folder, run_id, logged.model_id)
+    if here := local_folder(logged.artifact_location):
+        os.makedirs(here, exist_ok=True)
+        saved_models.save(model, place.requirements, here, run_id, logged.model_id)
         return
     with tempfile.TemporaryDirectory() as folder:
-        _save_model(model, place.requirements, folder, run_id, logged.model_id)
+        saved_models.save(model, place.requirements, folder, run_id, logged.model_id)
         client.log_model_artifacts(logged.model_id, folder)
+
+
+def local_folder(uri: str) -> str:
+    """The folder of this machine that an artifact's URI names; empty where it is elsewhere."""
+    return str(local_file_uri_to_path(uri)) if urlparse(uri).scheme in ("", "file") else ""
+
+
+def _store_table(client: MlflowClient, info: RunInfo, text: str) -> None:
+    if here := local_folder(info.artifact_uri):
+        os.makedirs(here, exist_ok=True)
+        Path(here, TABLE).write_text(text, encoding="utf-8")
+    else:
+        client.log_text(info.run_id, text, TABLE)
+
+
+def table_text(group_by: str, rows: Sequence[Row]) -> str:
+    """The rows as CSV, under the sweep's table's names."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow((group_by, *COLUMNS))
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def table_rows(text: str) -> list[Row]:
+    """The rows of a table that `table_text` wrote. Raises ValueError where it is not whole."""
+    header, *lines = csv.reader(io.StringIO(text, newline=""))
+    rows: list[Row] = []
+    for group, eps, *numbers, path, reason in lines:
+        if len(numbers) != len(metrics.NAMES):
+            raise ValueError(f"a row of {len(header)} columns has {len(numbers) + 4}")
+        rows.append((group, float(eps), *[_number(*pair) for pair in zip(metrics.NAMES, numbers, strict=True)], path, reason))
+    return rows
+
+
+def _number(name: str, text: str) -> float | int | None:
+    if not text:
+        return None
+    return int(text) if name in COUNTS else float(text)
 
 
 def _remarks(outcome: Outcome) -> dict[str, str]:
     """What is to be said of an outcome's metrics: why they are undefined, or how one was estimated."""
     remarks = {"undefined": outcome.reason, "estimated": outcome.estimated}
     return {key: text for key, text in remarks.items() if text}
-
-
-@dataclass(frozen=True)
-class _Template:
-    """What the saved models of a sweep have in common: MLflow's description, the name of the model's file, all other files."""
-
-    description: dict[str, Any]
-    model_file: str
-    files: dict[str, bytes]
-
-
-_templates: dict[tuple[str, ...], _Template] = {}
-
-
-def _template(model: Pipeline, requirements: Sequence[str]) -> _Template:
-    """What models like this one have in common, as MLflow saves it; kept, for that takes long.
-
-    Two threads that come first at the same time may both make it; no lock, which could not travel to a worker.
-    """
-    scaler = model["scaler"]
-    key = (*scaler.feature_names_in_, *requirements)
-    if key in _templates:
-        return _templates[key]
-    example = pd.DataFrame([scaler.mean_], columns=scaler.feature_names_in_)
-    description = Model()
-    with tempfile.TemporaryDirectory() as folder:
-        mlflow.sklearn.save_model(
-            model,
-            f"{folder}/model",
-            mlflow_model=description,
-            serialization_format="skops",
-            signature=ModelSignature(inputs=Schema([ColSpec(DataType.double, name) for name in example.columns])),
-            input_example=example,
-            pip_requirements=list(requirements),
-        )
-        files = {path.name: path.read_bytes() for path in Path(folder, "model").iterdir()}
-    model_file = description.flavors["sklearn"]["pickled_model"]
-    others = {name: content for name, content in files.items() if name not in (model_file, MLMODEL_FILE_NAME)}
-    return _templates.setdefault(key, _Template(description.to_dict(), model_file, others))
-
-
-def _with_example(content: bytes, model: Pipeline) -> bytes:
-    """An input example of MLflow's, with the means of the model's own group as its row."""
-    document = json.loads(content)
-    document.get("dataframe_split", document)["data"] = [model["scaler"].mean_.tolist()]
-    return json.dumps(document).encode()
-
-
-def _save_model(model: Pipeline, requirements: Sequence[str], folder: str, run_id: str, model_id: str) -> None:
-    """Saves the model as MLflow does, in skops, under the ids that it has in the store."""
-    template = _template(model, requirements)
-    for name, content in template.files.items():
-        example = name.endswith("input_example.json")
-        Path(folder, name).write_bytes(_with_example(content, model) if example else content)
-    skops.io.dump(model, Path(folder, template.model_file))
-    description = template.description | {
-        "run_id": run_id,
-        "model_id": model_id,
-        "model_uuid": model_id,
-        "utc_time_created": str(datetime.now(UTC).replace(tzinfo=None)),
-        "model_size_bytes": sum(file.stat().st_size for file in os.scandir(folder)),
-    }
-    Path(folder, MLMODEL_FILE_NAME).write_text(yaml.dump(description, Dumper=DUMPER), encoding="utf-8")
 
 
 def _curves(group: Group) -> list[Metric]:
@@ -283,11 +296,26 @@ def _at_once(values: dict[str, float], step: int = 0, model_id: str | None = Non
     return [Metric(name, float(value), now, step, model_id=model_id) for name, value in values.items()]
 
 
-def _row(group: str, outcome: Outcome, model_path: str) -> Row:
-    numbers = [outcome.metrics.get(name) for name in metrics.NAMES]
-    return group, outcome.eps, *numbers, model_path, outcome.reason
+def _row(group: str, outcome: Outcome, child: tuple[str, str]) -> Row:
+    model_path, failure = child
+    found = outcome.metrics | {name: int(outcome.metrics[name]) for name in COUNTS}
+    numbers = [found.get(name) for name in metrics.NAMES]
+    return group, outcome.eps, *numbers, model_path, failure or outcome.reason
 
 
 def rows_of_failure(group: str, eps_values: Iterable[float], why: str) -> list[Row]:
     """The rows of a group that failed: empty, with the reason."""
     return [(group, eps, *[None] * len(metrics.NAMES), "", why) for eps in sorted(eps_values)]
+
+
+@contextmanager
+def closed_at_the_end(sweep: Run) -> Iterator[None]:
+    """Ends every run of the sweep that is still open where the block fails, of workers that are gone for example."""
+    try:
+        yield
+    except BaseException as error:
+        with suppress(MlflowException, OSError):
+            left = f"tags.{SWEEP} = '{sweep.info.run_id}' and attributes.status = 'RUNNING'"
+            for run in list(tracking.search(sweep.info.experiment_id, left)):
+                end_badly(MlflowClient(), run.info.run_id, error)
+        raise

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
+from common import work
 from common.options import PROJECT, InputError, nearest, one_line, quoted, shortest
 
 BUNDLED = "penguins"
@@ -21,12 +22,16 @@ MISSING = ["", "#N/A", "N/A", "NA", "NaN", "None", "n/a", "nan", "null", "NULL",
 
 @dataclass(frozen=True)
 class Table:
-    """The complete rows of a table in the columns that a step uses, numbers as float64 and everything else as text."""
+    """The complete rows of a table in the columns that a step uses, numbers as float64 and everything else as text.
+
+    `digest` is of the file's content.
+    """
 
     frame: pd.DataFrame
     name: str
     source: str
     left_out: int
+    digest: str
 
     def numbers(self, columns: Sequence[str]) -> list[str]:
         """Those of `columns` that hold numbers."""
@@ -55,7 +60,7 @@ def load(data: str, columns: dict[str, str], names: Sequence[str] = ()) -> Table
             f"Got {quoted(data)}, which has {len(everything)} rows and none that is complete."
         )
     frame = pd.DataFrame({column: _plain(complete[column], column, columns[column], names) for column in columns})
-    return Table(frame, name, str(path), len(everything) - len(frame))
+    return Table(frame, name, str(path), len(everything) - len(frame), work.digest(path))
 
 
 def fetch(data: str) -> Path:
@@ -75,6 +80,14 @@ def fetch(data: str) -> Path:
     except Exception as error:  # each kind of store raises its own
         why = one_line(error)[:300]
         raise InputError(f"The 'data' parameter must name a table that can be fetched. Got {quoted(data)}: {why}") from error
+
+
+def digest(data: str) -> str:
+    """A digest of the content of `data`, if it is the path to something that can be read here; else nothing."""
+    try:
+        return work.digest(BUNDLED_FILE if data == BUNDLED else Path(data).expanduser())
+    except (OSError, ValueError):
+        return ""
 
 
 def absolute(data: str) -> str:

@@ -15,10 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, Protocol, TypeVar
 
-PROJECT = Path(__file__).parents[2]
-WRONG_INPUT, FAILED_WORK, KILLED = 2, 1, 130
+from common import processes
 
-LONGEST_QUOTE = 120
+PROJECT = Path(__file__).parents[2]
+WRONG_INPUT, FAILED_WORK = 2, 1
+# The libraries whose failures are those of a store or a network rather than this project's: they are said in one line.
+STORES = ("alembic", "mlflow", "requests", "sqlalchemy", "urllib3")
+
+LONGEST_QUOTE, LONGEST_REASON = 120, 500
 INTEGER = re.compile(r"-?(0|[1-9][0-9]*)")
 REAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
@@ -322,7 +326,11 @@ def shortest(number: float) -> str:
 
 
 def check(entry_point: str, declared: type[P]) -> P:
-    """Reads the command line of a script that is starting, so that what is wrong is said before its heavy imports."""
+    """Reads the command line of a script that is starting, so that what is wrong is said before its heavy imports.
+
+    From here on a signal to end waits until it can be written on the run.
+    """
+    processes.listen()
     try:
         return read(declared, given(declared, sys.argv[1:]))
     except InputError as error:
@@ -346,20 +354,31 @@ def run(entry_point: str, step: Callable[[P], None], declared: type[P], argv: Se
     except InputError as error:
         return _refuse(entry_point, error)
     try:
-        step(parameters)
+        with processes.interruptible():
+            step(parameters)
     except InputError as error:
         _say(error)
         return WRONG_INPUT
     except WorkError as error:
         _say(error)
         return FAILED_WORK
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return KILLED
+    except KeyboardInterrupt as error:
+        print(one_line(error) or "interrupted", file=sys.stderr, flush=True)
+        return processes.exit_code()
+    except Exception as error:
+        if not _is_of_store(error):
+            raise
+        why = f"{type(error).__name__}: {one_line(error)[:LONGEST_REASON]}"
+        _say(f"The tracking store did not take or give what it should: {why}")
+        return FAILED_WORK
     return 0
 
 
-def _say(error: Exception) -> None:
+def _is_of_store(error: Exception) -> bool:
+    return isinstance(error, OSError) or type(error).__module__.partition(".")[0] in STORES
+
+
+def _say(error: object) -> None:
     print(f"error: {one_line(error)}", file=sys.stderr, flush=True)
 
 

@@ -24,7 +24,7 @@ ORDER = "(place of the row)"
 class SparkTable:
     """The complete rows of a table in the columns that a step uses, numbers as double and everything else as string.
 
-    `n_names` is how many distinct values the column of names has.
+    `n_names` is how many distinct values the column of names has, `digest` one of the content of the table.
     """
 
     frame: "DataFrame"
@@ -35,6 +35,7 @@ class SparkTable:
     numbers: list[str]
     texts: list[str]
     n_names: int
+    digest: str
     order: str | None = None
 
 
@@ -65,6 +66,7 @@ def load(session: "SparkSession", data: str, columns: dict[str, str], names_colu
             numbers=table.numbers(used),
             texts=table.texts(used),
             n_names=int(table.frame[names_column].nunique()),
+            digest=table.digest,
             order=order,
         )
     return _load_where_it_lies(session, data, columns, names_column)
@@ -103,7 +105,10 @@ def _load_where_it_lies(session: "SparkSession", data: str, columns: dict[str, s
         selected = everything.select(*chosen)
         frame = selected.dropna()
         total = selected.count()
-        rows, n_names = frame.agg(F.count("*"), F.count_distinct(column(names_column))).first() or (0, 0)
+        # The sum does not depend on the order of the rows, and holds many more of them than a bigint would.
+        hashed = F.xxhash64(*[F.col(column(name)) for name in columns]).cast("decimal(38,0)")
+        figures = frame.agg(F.count("*"), F.count_distinct(column(names_column)), F.sum(hashed)).first()
+        rows, n_names, digest = figures or (0, 0, 0)
     except (PySparkException, Py4JJavaError) as error:
         why = one_line(error.java_exception.getMessage() if isinstance(error, Py4JJavaError) else error)[:200]
         raise InputError(f"The 'data' parameter must name a table that Spark can read. Got {quoted(data)}: {why}") from error
@@ -114,7 +119,7 @@ def _load_where_it_lies(session: "SparkSession", data: str, columns: dict[str, s
         )
     numbers = [name for name, kind in frame.dtypes if kind == "double"]
     texts = [name for name in columns if name not in numbers]
-    table = SparkTable(frame, data, data, rows, total - rows, numbers, texts, n_names)
+    table = SparkTable(frame, data, data, rows, total - rows, numbers, texts, n_names, f"{rows} {total} {digest}")
     tracking.log_source_used(table.source, table.rows, table.left_out)
     return table
 

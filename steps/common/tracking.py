@@ -7,8 +7,9 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.options import as_texts, one_line, say
@@ -27,17 +28,21 @@ from mlflow.models.model import ModelInfo
 from mlflow.utils import name_utils
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 
+from common import dataset, lease, work
+from common.work import Work
+
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
-
-    from common.dataset import Table
 
 # `main` starts its steps in threads, where MLflow knows no active run: it hands its own id down in this variable.
 PARENT = "PENGUINS_PARENT_RUN_ID"
 DEFAULT_EXPERIMENT = "penguins"
 EXAMPLE_ROWS = 5
 LONGEST_TAG = 5000
+PAGE = 1000
+SQLITE = "sqlite:///"
+RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 SERVERS = ("http", "https", "databricks", "postgresql", "mysql", "mssql")
 
 
@@ -66,30 +71,84 @@ def quiet() -> None:
 def step_run(entry_point: str, parameters: Any) -> Iterator[Run]:
     """The run of one step: the one that `mlflow run` has opened, or a new one, with every parameter logged.
 
-    It ends FINISHED; FAILED with the reason as its tag `error` where the body raises; KILLED where it is interrupted.
+    It ends FINISHED; FAILED with the reason as its tag `error` where the body raises; KILLED where it is interrupted. While it
+    is open, it says which process works on it, and that it is alive.
     """
     quiet()
+    make_store()
     client = MlflowClient()
+    tags = lease.tags() | _work_known_already(entry_point, parameters)
     if os.environ.get("MLFLOW_RUN_ID"):
-        run = mlflow.start_run()
+        run = mlflow.start_run(tags=tags)
     else:
-        run = mlflow.start_run(experiment_id=experiment_id(parameters.experiment), run_name=entry_point)
+        run = mlflow.start_run(experiment_id=experiment_id(parameters.experiment), run_name=entry_point, tags=tags)
     run_id = run.info.run_id
     try:
         _take_place(client, run, entry_point)
         logged = client.get_run(run_id).data.params
         missing = [Param(key, value) for key, value in as_texts(parameters).items() if key not in logged]
         client.log_batch(run_id, params=missing)
-        yield run
-    except KeyboardInterrupt:
-        mlflow.end_run("KILLED")
-        raise
-    except BaseException as error:
-        client.set_tag(run_id, "error", reason(error))
-        mlflow.end_run("FAILED")
-        raise
-    else:
+        with lease.held(run_id):
+            yield run
         mlflow.end_run("FINISHED")
+    except BaseException as error:
+        _end_badly(client, run_id, error)
+        raise
+
+
+def _work_known_already(entry_point: str, parameters: Any) -> dict[str, str]:
+    """What the run is to do, where that can be said before its table is read: as its own, or as what it wants to take up."""
+    step, found = {work.STEP: entry_point}, dataset.digest(parameters.data)
+    if not found:
+        return step
+    this = work.of(entry_point, parameters, found)
+    return step | ({work.WANTED: this.key} if getattr(parameters, "resume", False) else this.tags())
+
+
+def _end_badly(client: MlflowClient, run_id: str, error: BaseException) -> None:
+    """Ends the run with the reason, where the store takes that; one that is away has had its time already."""
+    status = status_after(error)
+    hasten(error)
+    with suppress(MlflowException, OSError):
+        try:
+            client.set_tag(run_id, "error", reason(error))
+            client.set_terminated(run_id, status)
+        finally:
+            mlflow.end_run(status)  # for MLflow itself to know that none is active
+
+
+def status_after(error: BaseException) -> str:
+    """What becomes of a run that `error` ends: KILLED where somebody ended it, else FAILED."""
+    return "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
+
+
+def make_store() -> None:
+    """Makes the store in one piece if it is an SQLite file that is not there: MLflow, killed at that, leaves a broken one.
+
+    Of several processes that come first at the same time, one makes it.
+    """
+    uri = absolute_uri()
+    path = Path(uri.removeprefix(SQLITE))
+    if not uri.startswith(SQLITE) or "?" in uri or path.exists() or not path.parent.is_dir():
+        return
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        MlflowClient(f"{SQLITE}{part}").search_experiments(max_results=1)
+        with suppress(FileExistsError):
+            os.link(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def hasten(error: BaseException) -> None:
+    """From here on, if it is the store or an interruption that ends the work, a store that is away is not waited for long."""
+    if isinstance(error, KeyboardInterrupt | MlflowException | OSError):
+        os.environ[RETRIES] = "2"
+
+
+def log_work(work: Work) -> None:
+    """Says on the active run what it is to do, for a later one to see that it has the same to do."""
+    mlflow.set_tags(work.tags())
 
 
 def experiment_id(name: str) -> str:
@@ -140,11 +199,13 @@ def note_failure(run_id: str, entry_point: str, why: str) -> None:
 def reason(error: BaseException) -> str:
     """Why it failed, on one line, with the kind of error where the text alone would not tell."""
     text = one_line(error)
+    if isinstance(error, KeyboardInterrupt):
+        return text or "interrupted"
     named = text if type(error).__module__ == "common.options" else f"{type(error).__name__}: {text}"
     return named[:LONGEST_TAG]
 
 
-def log_table_used(table: "Table", target: str | None = None) -> None:
+def log_table_used(table: dataset.Table, target: str | None = None) -> None:
     """Logs the rows that the active run works on as its dataset, and how many were left out for a missing value."""
     log_rows(table.frame, table.source, table.name, target)
     mlflow.log_metrics({"n_rows": len(table.frame), "n_rows_left_out": table.left_out})
@@ -175,13 +236,21 @@ def log_source_used(source: str, rows: int, left_out: int) -> None:
 
 def children(parent_id: str, experiment_id: str) -> list[Run]:
     """The runs directly under `parent_id`, in the order in which they were opened."""
-    client, found, token = MlflowClient(), list[Run](), None
-    under = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent_id}'"
+    return list(search(experiment_id, f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent_id}'"))
+
+
+def search(experiment_id: str, where: str) -> Iterator[Run]:
+    """The runs of an experiment that a filter of MLflow's chooses, in the order in which they were opened, page by page.
+
+    What changes whether the filter chooses a run must wait until all have been seen.
+    """
+    client, token = MlflowClient(), None
     while token != "":
-        page = client.search_runs([experiment_id], under, order_by=["attributes.start_time ASC"], page_token=token)
-        found.extend(page)
+        page = client.search_runs(
+            [experiment_id], where, max_results=PAGE, order_by=["attributes.start_time ASC"], page_token=token
+        )
+        yield from page
         token = page.token or ""
-    return found
 
 
 def log_sklearn_model(model: Any, name: str, example: "pd.DataFrame") -> ModelInfo:
@@ -222,7 +291,7 @@ def progress(total: int, what: str) -> Any:
 def absolute_uri() -> str:
     """The tracking store's URI as it reads from any working directory: a worker of Spark has one of its own."""
     uri = str(mlflow.get_tracking_uri())
-    for scheme in ("sqlite:///", "file://"):
+    for scheme in (SQLITE, "file://"):
         path = uri.removeprefix(scheme)
         if uri.startswith(scheme) and not os.path.isabs(path):
             return scheme + os.path.abspath(path)
