@@ -224,7 +224,7 @@ def min_samples() -> Any:
 
 def resume() -> Any:
     """Whether to take up interrupted work."""
-    return parameter("false", Flag(), "true: take up an interrupted run of the same work (not in this version)")
+    return parameter("false", Flag(), "true: take up an interrupted run of the same work")
 
 
 def spark() -> Any:
