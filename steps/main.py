@@ -172,8 +172,9 @@ def run_all(
             return [future.result() for future in running]
         except KeyboardInterrupt:
             pool.shutdown(wait=False, cancel_futures=True)
-            while wait(running, timeout=processes.WATCH_S).not_done:
+            while not all(future.done() for future in running):
                 processes.end_children()
+                wait(running, timeout=processes.WATCH_S)
             raise
 
 

@@ -356,22 +356,25 @@ def run(entry_point: str, step: Callable[[P], None], declared: type[P], argv: Se
     try:
         with processes.interruptible():
             step(parameters)
-    except InputError as error:
-        _say(error)
-        return WRONG_INPUT
-    except WorkError as error:
-        _say(error)
-        return FAILED_WORK
     except KeyboardInterrupt as error:
-        print(one_line(error) or "interrupted", file=sys.stderr, flush=True)
-        return processes.exit_code()
+        return _say_interrupted(error)
     except Exception as error:
+        if processes.was_told_to_end():
+            return _say_interrupted(processes.interruption())
+        if isinstance(error, InputError | WorkError):
+            _say(error)
+            return WRONG_INPUT if isinstance(error, InputError) else FAILED_WORK
         if not _is_of_store(error):
             raise
         why = f"{type(error).__name__}: {one_line(error)[:LONGEST_REASON]}"
         _say(f"The tracking store did not take or give what it should: {why}")
         return FAILED_WORK
     return 0
+
+
+def _say_interrupted(error: KeyboardInterrupt) -> int:
+    print(one_line(error) or "interrupted", file=sys.__stderr__, flush=True)
+    return processes.exit_code()
 
 
 def _is_of_store(error: Exception) -> bool:

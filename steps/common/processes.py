@@ -1,5 +1,6 @@
 """The process among others: told to end by a signal or by the end of the one above it, and known by name elsewhere."""
 
+import logging
 import os
 import signal
 import socket
@@ -10,8 +11,13 @@ from contextlib import contextmanager
 from threading import Thread, current_thread, main_thread
 from types import FrameType
 
+from common import afterword
+
 GRACE_S = 25.0
 WATCH_S = 0.5
+AGAIN_S = 0.05
+# The modules whose work on a database must not be broken off in the middle.
+TRANSACTIONS = ("sqlalchemy.", "mlflow.store.db.", "mlflow.store.tracking.sqlalchemy_store")
 SHELLS = ("bash", "sh", "dash", "zsh")
 
 
@@ -20,9 +26,11 @@ class Interrupted(KeyboardInterrupt):
 
 
 class _Told:
-    """What this process was told: the signal, and whether whoever is at work may be stopped by it."""
+    """What this process was told: the signal, by whom it was started, and whether whoever is at work may be stopped."""
 
     signal: int | None = None
+    run_id = ""
+    above = (0, 0)
     listening = False
     interruptible = False
 
@@ -36,24 +44,76 @@ def listen() -> None:
         return
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _tell)
+    if hasattr(signal, "SIGALRM"):
+        signal.signal(signal.SIGALRM, _interrupt)
     _Told.listening = True
-    if os.environ.get("MLFLOW_RUN_ID"):
+    _Told.run_id = os.environ.get("MLFLOW_RUN_ID", "")
+    if _Told.run_id:
         Thread(target=_watch_those_above, daemon=True).start()
 
 
-def _tell(number: int, _frame: FrameType | None) -> None:
-    if not os.environ.get("MLFLOW_RUN_ID") and not _Told.interruptible:
+def _tell(number: int, frame: FrameType | None) -> None:
+    if not _Told.run_id and not _Told.interruptible:
         # No run is open yet that could be left behind.
         os._exit(128 + number)
     if _Told.signal is None:
         _Told.signal = number
         Thread(target=_end_by_force, daemon=True).start()
-        if _Told.interruptible:
-            raise interruption()
+        # What libraries say of being broken off is of no use to anybody; this project's own words go around it.
+        logging.disable()
+        sys.unraisablehook = lambda _: None
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # it ends with the process
+        leave_word(afterword.KILLED)
+        _interrupt(number, frame)
+
+
+def leave_word(word: str) -> bool:
+    """Has a word said on the run that `mlflow run` opened for this process, once that is through; False where none has."""
+    import psutil
+
+    parent, above = _Told.above
+    if not _Told.run_id or os.getppid() != parent or not psutil.pid_exists(above or parent):
+        return False
+    afterword.leave(word, _Told.run_id, os.getpid(), above or parent)
+    return True
+
+
+def _interrupt(_number: int, frame: FrameType | None) -> None:
+    """Interrupts the work; if it is in a transaction, which would keep the store locked, as soon as that is over.
+
+    It may come in a place where exceptions are dropped: until somebody handles it, it comes again.
+    """
+    if not _Told.interruptible:
+        return
+    if hasattr(signal, "SIGALRM"):
+        signal.setitimer(signal.ITIMER_REAL, AGAIN_S)
+        if _is_in_transaction(frame) or _is_being_handled():
+            return
+    raise interruption()
+
+
+def _is_being_handled() -> bool:
+    error = sys.exc_info()[1]
+    while error is not None and not isinstance(error, Interrupted):
+        error = error.__context__
+    return error is not None
+
+
+def was_told_to_end() -> bool:
+    """Whether a signal to end has come: then it is what ends the work, whatever breaks on the way."""
+    return _Told.signal is not None
+
+
+def _is_in_transaction(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_globals.get("__name__", "").startswith(TRANSACTIONS):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def interruption() -> Interrupted:
-    """The exception for the signal that was received."""
+    """The exception for the signal that has come."""
     return Interrupted(f"interrupted by {signal.Signals(_Told.signal or signal.SIGINT).name}")
 
 
@@ -73,7 +133,7 @@ def interruptible() -> Iterator[None]:
     """Within the block, a signal to end raises Interrupted, once; one that came before it does so at once."""
     _Told.interruptible = _Told.listening
     try:
-        if _Told.signal is not None:
+        if was_told_to_end():
             raise interruption()
         yield
     finally:
@@ -82,18 +142,24 @@ def interruptible() -> Iterator[None]:
 
 def _end_by_force() -> None:
     time.sleep(GRACE_S)
-    print(f"error: ended by force, {GRACE_S:.0f} s after it was told to end", file=sys.stderr, flush=True)
+    print(f"error: ended by force, {GRACE_S:.0f} s after it was told to end", file=sys.__stderr__, flush=True)
     os._exit(exit_code())
+
+
+def _those_above() -> tuple[int, int]:
+    """The numbers of the process that started this one and, where that is a shell, of the one that started the shell, or 0."""
+    import psutil
+
+    parent = psutil.Process(os.getppid())
+    return parent.pid, parent.ppid() if parent.name() in SHELLS else 0
 
 
 def _watch_those_above() -> None:
     import psutil
 
     try:
-        parent = psutil.Process().parent()
-        above = parent.parent() if parent and parent.name() in SHELLS else None
-        ids = (parent and parent.pid, above and above.pid)
-        while os.getppid() == ids[0] and (above is None or parent.ppid() == ids[1]):
+        parent, above = _Told.above = _those_above()
+        while os.getppid() == parent and (not above or psutil.Process(parent).ppid() == above):
             time.sleep(WATCH_S)
     except psutil.Error:
         pass
@@ -106,8 +172,9 @@ def end_children() -> None:
 
     for child in psutil.Process().children():
         try:
-            child.terminate()
-        except psutil.Error:
+            if os.getsid(child.pid) == os.getsid(0):  # a word that is left is to be said
+                child.terminate()
+        except (psutil.Error, OSError):
             continue
 
 

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Thread
 from typing import IO, TYPE_CHECKING
 
@@ -65,6 +65,7 @@ def session(where: str) -> Iterator["SparkSession"]:
 
     Raises WorkError where Java is missing or Spark does not start.
     """
+    from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException
     from pyspark.sql import SparkSession
 
@@ -87,9 +88,17 @@ def session(where: str) -> Iterator["SparkSession"]:
         raise WorkError(f"Spark could not be started at {quoted(where)}: {one_line(error)[:300]}") from error
     try:
         yield started
-    finally:
-        if where != "active":
-            started.stop()
+    except BaseException:
+        # What ends the step may have ended Spark, too; of the two failures, the first one tells.
+        with suppress(PySparkException, Py4JError, OSError):
+            _stop(started, where)
+        raise
+    _stop(started, where)
+
+
+def _stop(started: "SparkSession", where: str) -> None:
+    if where != "active":
+        started.stop()
 
 
 def kept(frame: "DataFrame") -> "DataFrame":

@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_PROJECT_ENTRY_POINT
 
-from common import lease, options, processes, tracking, work
+from common import afterword, lease, options, processes, tracking, work
 from common.options import InputError, WorkError
 from common.work import Work
 
@@ -71,8 +71,9 @@ def _taken(run: Run) -> WorkError:
 
 
 def discard(run: Run) -> None:
-    """Deletes a run that had nothing to do: what it was to do is to be seen once."""
-    MlflowClient().delete_run(run.info.run_id)
+    """Deletes this process's run, which had nothing to do: what it was to do is to be seen once."""
+    if not processes.leave_word(afterword.DELETED):
+        MlflowClient().delete_run(run.info.run_id)
 
 
 def close(run: Run) -> None:
@@ -117,10 +118,7 @@ def _may_be_starting(run: Run) -> bool:
         try:
             if process.pid in mine:
                 continue
-            command = process.cmdline()
-            if "run" in command and any(part.endswith("mlflow") for part in command[:3]):
-                return True
-            if process.environ().get("MLFLOW_RUN_ID") == run.info.run_id:
+            if process.environ().get("MLFLOW_RUN_ID") == run.info.run_id or _may_have_opened(process, run):
                 return True
         except psutil.Error:
             continue
@@ -143,6 +141,15 @@ def close_steps(dead: Run, but: str) -> None:
             close(MlflowClient().get_run(child.info.run_id))
             for grandchild in tracking.children(child.info.run_id, child.info.experiment_id):
                 close(grandchild)
+
+
+def _may_have_opened(process: psutil.Process, run: Run) -> bool:
+    """Whether the process is an `mlflow run` that was there before the run, and is not at work on another one."""
+    command = process.cmdline()
+    if "run" not in command or not any(part.endswith("mlflow") for part in command[:3]):
+        return False
+    at_work = any("MLFLOW_RUN_ID" in child.environ() for child in process.children())
+    return not at_work and process.create_time() * 1000 <= run.info.start_time
 
 
 def why_afresh(experiment_id: str, this: Work) -> str:

@@ -28,7 +28,7 @@ from mlflow.models.model import ModelInfo
 from mlflow.utils import name_utils
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 
-from common import dataset, lease, work
+from common import dataset, lease, processes, work
 from common.work import Work
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def _end_badly(client: MlflowClient, run_id: str, error: BaseException) -> None:
 
 def status_after(error: BaseException) -> str:
     """What becomes of a run that `error` ends: KILLED where somebody ended it, else FAILED."""
-    return "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
+    return "KILLED" if isinstance(error, KeyboardInterrupt) or processes.was_told_to_end() else "FAILED"
 
 
 def make_store() -> None:
@@ -142,7 +142,7 @@ def make_store() -> None:
 
 def hasten(error: BaseException) -> None:
     """From here on, if it is the store or an interruption that ends the work, a store that is away is not waited for long."""
-    if isinstance(error, KeyboardInterrupt | MlflowException | OSError):
+    if isinstance(error, KeyboardInterrupt | MlflowException | OSError) or processes.was_told_to_end():
         os.environ[RETRIES] = "2"
 
 
@@ -199,6 +199,8 @@ def note_failure(run_id: str, entry_point: str, why: str) -> None:
 def reason(error: BaseException) -> str:
     """Why it failed, on one line, with the kind of error where the text alone would not tell."""
     text = one_line(error)
+    if processes.was_told_to_end():
+        return str(processes.interruption())
     if isinstance(error, KeyboardInterrupt):
         return text or "interrupted"
     named = text if type(error).__module__ == "common.options" else f"{type(error).__name__}: {text}"
