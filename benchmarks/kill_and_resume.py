@@ -44,6 +44,7 @@ class Count:
     lost: int = 0
     doubled: int = 0
     left_running: int = 0
+    remade: int = 0
     remarks: list[str] = field(default_factory=list)
 
     def note(self, kind: str, number: int, what: str) -> None:
@@ -87,6 +88,16 @@ def rows_of(run: Run) -> list[dict[str, Any]]:
         {name: bool(value) if name in IDS else value for name, value in row.items()}
         for row in csv.DictReader(text.splitlines())
     ]
+
+
+def finished_groups(store: Path) -> set[str]:
+    """The ids of the groups' runs that are finished, when a sweep has just been killed."""
+    client = MlflowClient(f"sqlite:///{store}/mlflow.db")
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    if experiment is None:
+        return set()
+    found = client.search_runs([experiment.experiment_id], "attributes.status = 'FINISHED' and params.group != ''")
+    return {run.info.run_id for run in found if "eps" not in run.data.params}
 
 
 def inspect(store: Path, expected: list[dict[str, Any]], count: Count) -> None:
@@ -176,7 +187,7 @@ def main() -> int:
         print(json.dumps({"benchmark": "kill_and_resume", "undisturbed_s": whole, **asdict(count)}, indent=2))
     else:
         print(f"kills {count.kills}, resumes {count.resumes}")
-        print(f"lost {count.lost}, doubled {count.doubled}, left running {count.left_running}")
+        print(f"lost {count.lost}, doubled {count.doubled}, left running {count.left_running}, made again {count.remade}")
         print(*count.remarks, sep="\n")
     return int(bool(count.remarks))
 
@@ -187,16 +198,21 @@ def one_round(store: Path, whole: float, kills: int, chance: random.Random, coun
     if through_mlflow:
         # MLflow's command makes the store before any of ours runs, and leaves a broken one where it is killed just then.
         MlflowClient(f"sqlite:///{store}/mlflow.db").search_experiments()
+    whole_groups = set[str]()
     for _ in range(kills):
         longest = whole * (1.4 if through_mlflow else 1.1)
-        if not killed(start(store, parameters, through_mlflow), chance.uniform(0.2, 1) * longest):
-            return
+        process = start(store, parameters, through_mlflow)
+        if not killed(process, chance.uniform(0.2, 1) * longest):
+            break
         count.kills += 1
         count.resumes += 1
+        whole_groups |= finished_groups(store)
         parameters = ["resume=true"]
-    code = start(store, parameters, through_mlflow).wait()
-    if code:
+    else:
+        process = start(store, parameters, through_mlflow)
+    if code := process.wait():
         count.note("lost", 1, f"{store}: the last resume ended with {code}: {(store / 'output.txt').read_text()[-2000:]}")
+    count.note("remade", len(whole_groups - finished_groups(store)), f"{store}: finished groups were made again")
 
 
 if __name__ == "__main__":

@@ -43,6 +43,10 @@ class Store:
         [run] = [run for run in self.runs() if run.info.run_name == name]
         return run
 
+    def only_finished(self, name: str) -> Run:
+        [run] = [run for run in self.runs() if run.info.run_name == name and run.info.status == "FINISHED"]
+        return run
+
     def children(self, run: Run) -> dict[str, Run]:
         found = tracking.children(run.info.run_id, run.info.experiment_id)
         assert len({child.info.run_name for child in found}) == len(found)

@@ -139,7 +139,7 @@ def _model_is_whole(client: MlflowClient, uri: str) -> bool:
         if model.status != LoggedModelStatus.READY:
             return False
         sizes = {file.path.rsplit("/")[-1]: file.file_size or 0 for file in client.list_logged_model_artifacts(model.model_id)}
-        described = Model.load(model.artifact_location if local_folder(model.artifact_location) else uri)
+        described = Model.load(local_folder(model.artifact_location) or uri)
     except (MlflowException, OSError):
         return False
     return bool(sum(sizes.values()) - sizes.get(MLMODEL_FILE_NAME, 0) == described.model_size_bytes)
