@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from test_mlflow_run import environment
+from servers import environment
 
 from common.options import PROJECT
 

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from conftest import Store, open_store
+from servers import environment, free_port
 
 from common.options import PROJECT
 
@@ -22,13 +22,6 @@ TREE = {
     "dbscan_sweep": {"Biscoe", "Dream", "Torgersen"},
 }
 EPS = ("0.1", "0.2", "0.3", "0.5", "0.7", "0.9", "1.1", "1.3", "1.5")
-
-
-def environment(**more: str) -> dict[str, str]:
-    """This process's, with the tests' Python first on the path as in README's commands, and no run of anybody's."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "PENGUINS_"))}
-    path = os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", "")])
-    return {**kept, "PATH": path, "DO_NOT_TRACK": "true", **more}
 
 
 def mlflow_run(*arguments: str, folder: Path, **more: str) -> subprocess.CompletedProcess[str]:
@@ -118,12 +111,6 @@ def test_a_name_given_on_the_command_line_stays(store: Store, tmp_path: Path) ->
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert [(run.info.run_name, run.info.status) for run in store.runs()] == [("my-run-1", "FINISHED")]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from importlib.metadata import distribution
+from importlib.metadata import distribution, distributions
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +10,7 @@ import pytest
 import yaml
 from conftest import SEED_ROWS
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from test_options import STEPS
 
 from common.options import PROJECT
@@ -67,24 +68,70 @@ def test_the_readme_names_every_entry_point() -> None:
     assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(MLPROJECT["entry_points"])
 
 
-def test_conda_holds_the_same_pins_and_java() -> None:
-    pins = [line for line in (PROJECT / "requirements.txt").read_text().splitlines() if not line.startswith("#")]
+def requirements(name: str) -> dict[str, list[Requirement]]:
+    """The requirements of a file by the name of the package; of the lock, a package may have one for each Python."""
+    found: dict[str, list[Requirement]] = {}
+    for line in (PROJECT / name).read_text().splitlines():
+        if line and not line.startswith(("#", "-")):
+            pin = Requirement(line)
+            found.setdefault(canonicalize_name(pin.name), []).append(pin)
+    return found
+
+
+def locked() -> dict[str, str]:
+    """The versions that the lock has for this Python on this system."""
+    return {
+        name: str(pin.specifier).removeprefix("==")
+        for name, pins in requirements("requirements.lock").items()
+        for pin in pins
+        if pin.marker is None or pin.marker.evaluate()
+    }
+
+
+def test_conda_installs_the_same_pins_and_java() -> None:
     *others, pip = yaml.safe_load((PROJECT / "conda.yaml").read_text())["dependencies"]
-    assert pip == {"pip": pins}
+    assert pip == {"pip": ["-r requirements.txt"]}
     assert "openjdk=17" in others
     python = yaml.safe_load((PROJECT / "python_env.yaml").read_text())["python"]
     assert f"python={python}" in others
 
 
-def test_every_pin_is_exact_and_what_is_installed_here() -> None:
-    for line in (PROJECT / "requirements.txt").read_text().splitlines():
-        if not line.startswith("#"):
-            pin = Requirement(line)
-            assert str(pin.specifier) == f"=={distribution(pin.name).version}"
-
-
 def test_python_env_reads_the_one_place_of_the_pins() -> None:
-    assert yaml.safe_load((PROJECT / "python_env.yaml").read_text())["dependencies"] == ["-r requirements.txt"]
+    declared_environment = yaml.safe_load((PROJECT / "python_env.yaml").read_text())
+    assert declared_environment["dependencies"] == ["-r requirements.txt"]
+    constraint, *tools = declared_environment["build_dependencies"]
+    assert constraint == "-c requirements.lock"
+    assert set(tools) <= set(locked())
+
+
+def test_the_lock_holds_for_every_way_to_install() -> None:
+    assert "-c requirements.lock" in (PROJECT / "requirements.txt").read_text().splitlines()
+    assert "-r requirements.txt" in (PROJECT / "requirements-dev.txt").read_text().splitlines()
+    assert "bash .ci/lock" in README
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+def test_every_direct_pin_is_exact_and_that_of_the_lock(name: str) -> None:
+    pins = requirements(name)
+    assert {package: [str(pin.specifier) for pin in found] for package, found in pins.items()} == {
+        package: [f"=={locked()[package]}"] for package in pins
+    }
+
+
+def test_every_pin_of_the_lock_is_exact_and_names_no_host() -> None:
+    for pins in requirements("requirements.lock").values():
+        for pin in pins:
+            assert re.fullmatch(r"==[^*,]+", str(pin.specifier)), pin
+            assert pin.url is None
+    assert "://" not in (PROJECT / "requirements.lock").read_text()
+
+
+def test_what_is_installed_here_is_what_the_lock_pins() -> None:
+    installed = {canonicalize_name(package.name): package.version for package in distributions()}
+    others = {"pip", "setuptools", "wheel"}  # those of the Python that made the environment
+    assert {name: installed[name] for name in installed.keys() - others} == {
+        name: version for name, version in locked().items() if name not in others
+    }
 
 
 def test_the_ci_script_runs_the_readmes_test_command() -> None:

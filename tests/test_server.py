@@ -1,15 +1,7 @@
 """A real tracking server: the same tree as in a file, several runs at a time, artifacts through the server."""
 
-import os
-import signal
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from itertools import pairwise
-from pathlib import Path
 
 import dbscan_sweep
 import mlflow
@@ -17,36 +9,17 @@ import pandas as pd
 import pytest
 from conftest import Steps, Store
 from pyspark.sql import SparkSession
-from test_mlflow_run import environment, free_port
+from servers import server
 
 from common import tracking
 
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory, initialised_database: bytes) -> Iterator[str]:
-    folder, port = tmp_path_factory.mktemp("server"), free_port()
+    folder = tmp_path_factory.mktemp("server")
     (folder / "server.db").write_bytes(initialised_database)
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{folder}/server.db", "--artifacts-destination", f"{folder}/artifacts"]
-    with open(folder / "output.txt", "wb") as output:
-        server = subprocess.Popen(command, cwd=folder, env=environment(), stdout=output, stderr=output, start_new_session=True)
-        try:
-            address = f"http://127.0.0.1:{port}"
-            wait_until_it_answers(f"{address}/health", folder / "output.txt")
-            yield address
-        finally:
-            os.killpg(server.pid, signal.SIGTERM)
-            server.wait()
-
-
-def wait_until_it_answers(address: str, output: Path) -> None:
-    for _ in range(600):
-        try:
-            with urllib.request.urlopen(address, timeout=1):  # noqa: S310  # the server that this test started
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.1)
-    raise AssertionError(output.read_text())
+    with server(folder, f"sqlite:///{folder}/server.db") as started:
+        yield started.url
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ STORES = ("alembic", "mlflow", "requests", "sqlalchemy", "urllib3")
 
 LONGEST_QUOTE, LONGEST_REASON = 120, 500
 INTEGER = re.compile(r"-?(0|[1-9][0-9]*)")
+STATEMENT = re.compile(r" (\[SQL: |\(Background on this error at: ).*")
 REAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
@@ -392,5 +393,5 @@ def say(*lines: str) -> None:
 
 
 def one_line(error: object) -> str:
-    """The text of `error` on one line, with every control character and line break made visible or a space."""
-    return " ".join(str(error).split())
+    """The text of `error` on one line, with every line break a space, and without the statement that a database refused."""
+    return STATEMENT.sub("", " ".join(str(error).split()))

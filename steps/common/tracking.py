@@ -54,9 +54,13 @@ class _Expected(logging.Filter):
 
 
 def quiet() -> None:
-    """Keeps MLflow's news of its own housekeeping out of a step's output; its warnings stay."""
+    """Keeps MLflow's news of its own housekeeping out of a step's output; its warnings stay.
+
+    What a store or the way to it did not do is left out too: it is tried again, or said in one line by whoever ends for it.
+    """
+    for name in ("mlflow.store.db.utils", "urllib3.connectionpool"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     for name in (
-        "mlflow.store.db.utils",
         "mlflow.tracking.fluent",
         "mlflow.sklearn.utils",
         "mlflow.spark",

