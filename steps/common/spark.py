@@ -156,6 +156,11 @@ def _settings(master: str) -> dict[str, str]:
     here = master.startswith("local")
     if here:
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    if master.startswith("local-cluster"):
+        # Its executors are started from Spark's own folder, which the package does not tell them.
+        import pyspark
+
+        os.environ.setdefault("SPARK_HOME", os.path.dirname(pyspark.__file__))
     settings = {**SETTINGS, **(LOCAL_SETTINGS if here else {})}
     if here:
         settings["spark.sql.shuffle.partitions"] = str(os.cpu_count())

@@ -1,0 +1,71 @@
+"""Executors in processes of their own that die in mid-sweep: Spark repeats their tasks, and every run is there once."""
+
+import os
+import signal
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+from conftest import open_store
+from started import Started
+
+from common.options import PROJECT
+
+pytestmark = pytest.mark.faults
+
+GROUPS, RECORDS, EPS = 12, 150, ("0.3", "0.6")
+
+
+def executors(session: int) -> list[psutil.Process]:
+    """The executors of the Spark that a process has started."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if os.getsid(process.pid) == session and "CoarseGrainedExecutorBackend" in " ".join(process.cmdline()):
+                found.append(process)
+        except (psutil.Error, OSError):
+            continue
+    return found
+
+
+@pytest.mark.parametrize("log_from", ["driver", "executors"])
+def test_an_executor_that_dies_in_mid_sweep_leaves_one_run_for_each_group_and_eps(
+    tmp_path: Path, initialised_database: bytes, monkeypatch: pytest.MonkeyPatch, log_from: str
+) -> None:
+    store = open_store(tmp_path, initialised_database)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store.uri)
+    random = np.random.default_rng(0)
+    rows = pd.DataFrame(random.normal(size=(GROUPS * RECORDS, 2)), columns=["x", "y"])
+    rows.insert(0, "site", np.repeat([f"site-{number:02}" for number in range(GROUPS)], RECORDS))
+    rows.to_csv(tmp_path / "sites.csv", index=False)
+    options = ["--data=sites.csv", "--group_by=site", "--features=x,y", f"--eps={','.join(EPS)}", f"--log_from={log_from}"]
+    command = [sys.executable, str(PROJECT / "steps" / "dbscan_sweep.py"), "--spark=local-cluster[2,1,1024]", *options]
+    started = Started(tmp_path, store, command)
+    started.wait_for(1)
+    until = time.monotonic() + 90
+    if log_from == "executors":
+        started.wait_for(4)
+    while not executors(started.process.pid):
+        assert time.monotonic() < until, started.output
+        time.sleep(0.05)
+    executors(started.process.pid)[0].send_signal(signal.SIGKILL)
+    assert started.process.wait() == 0, started.output
+
+    expected = ["dbscan_sweep", *[f"site-{number:02}" for number in range(GROUPS)]]
+    expected += [f"site-{number:02}-eps{eps}" for number in range(GROUPS) for eps in EPS]
+    runs = {run.info.run_id: run for run in store.runs()}
+    assert Counter(run.info.run_name for run in runs.values()) == Counter(expected)
+    assert {run.info.status for run in runs.values()} == {"FINISHED"}
+    models = store.client.search_logged_models([next(iter(runs.values())).info.experiment_id])
+    assert Counter(model.source_run_id for model in models) == Counter(
+        run_id for run_id, run in runs.items() if "eps" in run.data.params and "group" in run.data.params
+    ) - Counter(run_id for run_id, run in runs.items() if run.info.run_name == "dbscan_sweep")
+    table = pd.read_csv(store.artifact(store.only("dbscan_sweep"), "results.csv"))
+    assert len(table) == GROUPS * len(EPS)
+    assert set(table["model_path"]) == {f"models:/{model.model_id}" for model in models}
+    assert not started.left()
