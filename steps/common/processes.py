@@ -138,6 +138,8 @@ def interruptible() -> Iterator[None]:
         yield
     finally:
         _Told.interruptible = False
+        if hasattr(signal, "SIGALRM"):
+            signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def _end_by_force() -> None:
