@@ -92,6 +92,7 @@ def main(parameters: Parameters) -> None:
         X_train, X_eval, y_train, y_eval = train_test_split(
             X, y, test_size=parameters.test_size, random_state=parameters.seed, stratify=y
         )
+        dataset.require_both_sides(Counter(y_train), Counter(y_eval), parameters.test_size)
 
         model = fit(X_train, y_train, table.numbers(features), table.texts(features), parameters.encoding)
         probabilities = model.predict_proba(X_eval)
