@@ -147,7 +147,9 @@ def _read(session: "SparkSession", data: str) -> "DataFrame":
             )
         return session.table(data)
     if urlparse(data).path.endswith((".csv", ".csv.gz")):
-        return session.read.csv(data, header=True, inferSchema=True)
+        # Else Spark drops the fields that a row has beyond the header, and looks only at columns that are in use.
+        reader = session.read.option("columnPruning", "false")
+        return reader.csv(data, header=True, inferSchema=True, mode="FAILFAST")
     return session.read.parquet(data)
 
 
