@@ -110,7 +110,7 @@ def main(parameters: Parameters) -> None:
         tracking.log_figure(plots.roc(curves, title), "roc_plot.png")
 
         info = tracking.log_sklearn_model(model, "model", X_train)
-        loaded = mlflow.sklearn.load_model(info.model_uri)
+        loaded = tracking.load_sklearn_model(info.model_uri)
         if not np.array_equal(loaded.predict_proba(X_eval), probabilities):
             raise options.WorkError(f"The model at {info.model_uri} does not score as the one that was fitted.")
         tracking.print_figures(NAME, run, figures)

@@ -243,10 +243,15 @@ def _store_table(client: MlflowClient, info: RunInfo, text: str) -> None:
 def table_text(group_by: str, rows: Sequence[Row]) -> str:
     """The rows as CSV, under the sweep's table's names."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\r\n")  # for a bare \r in a name to be quoted
+    writer = csv.writer(text, lineterminator=line_end([group_by, *[row[0] for row in rows]]))
     writer.writerow((group_by, *COLUMNS))
     writer.writerows(rows)
     return text.getvalue()
+
+
+def line_end(names: Iterable[str]) -> str:
+    """How a line of a CSV with these names ends: its writer quotes a sign of the line's end only."""
+    return "\r\n" if any("\r" in name for name in names) else "\n"
 
 
 def table_rows(text: str) -> list[Row]:

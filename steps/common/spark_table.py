@@ -65,7 +65,7 @@ def load(session: "SparkSession", data: str, columns: dict[str, str], names_colu
             left_out=table.left_out,
             numbers=table.numbers(used),
             texts=table.texts(used),
-            n_names=int(table.frame[names_column].nunique()),
+            n_names=len(set(table.frame[names_column])),
             digest=table.digest,
             order=order,
         )
