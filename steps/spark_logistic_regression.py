@@ -103,8 +103,9 @@ def require_readable(columns: dict[str, str]) -> None:
 
 
 def pipeline(numbers: Sequence[str], texts: Sequence[str], classes: Sequence[str], max_iter: int) -> Pipeline:
-    """An unfitted pipeline that takes raw rows, with the class in `TRUTH`, and gives the class's name as `prediction`.
+    """An unfitted pipeline that takes raw rows, to be fitted with the place of the class among `classes` in the column `LABEL`.
 
+    It gives the class's name as `prediction`.
     A category that was not seen in training gets a column of its own, which is 0 in every row of the training.
     """
     plain = plain_names([*numbers, *texts])
@@ -112,7 +113,6 @@ def pipeline(numbers: Sequence[str], texts: Sequence[str], classes: Sequence[str
     stages: list[Estimator[Any] | Transformer] = []
     if aliases:
         stages.append(SQLTransformer(statement=f"SELECT *, {', '.join(aliases)} FROM __THIS__"))  # noqa: S608  # quoted
-    stages.append(StringIndexer(inputCol=TRUTH, outputCol=LABEL, stringOrderType="alphabetAsc"))
     found = [plain[name] for name in texts]
     indexed, encoded = [_index(name) for name in found], [_encoded(name) for name in found]
     if texts:
@@ -137,15 +137,14 @@ def confusion_matrix(predictions: DataFrame, target: str, classes: Sequence[str]
     return counts
 
 
-def require_classes(train: DataFrame, held_out: DataFrame, target: str, test_size: float) -> list[str]:
-    """The classes of `target` in the alphabet's order. Raises InputError unless each is on both sides of the split."""
+def require_classes(train: DataFrame, held_out: DataFrame, target: str, test_size: float) -> None:
+    """Raises InputError unless `target` has two classes or more, and each of them is on both sides of the split."""
     sides: list[Counter[str]] = [
         Counter(dict(side.groupBy(spark_table.column(target)).count().collect())) for side in (train, held_out)
     ]
     counts = sides[0] + sides[1]
     dataset.require_classes(counts, target)
     dataset.require_both_sides(sides[0], sides[1], test_size)
-    return sorted(counts)
 
 
 def log_model(model: PipelineModel, example: pd.DataFrame) -> str:
@@ -175,7 +174,10 @@ def main(parameters: Parameters) -> None:
         tracking.log_work(work.of(NAME, parameters, table.digest))
         sides = split(table.frame.cache(), parameters.test_size, parameters.seed)
         train, held_out = [side.withColumn(TRUTH, F.col(spark_table.column(target))) for side in sides]
-        classes = require_classes(train, held_out, target, parameters.test_size)
+        require_classes(train, held_out, target, parameters.test_size)
+        indexer = StringIndexer(inputCol=TRUTH, outputCol=LABEL, stringOrderType="alphabetAsc").fit(train)
+        train, held_out = indexer.transform(train), indexer.transform(held_out)
+        classes = list(indexer.labels)  # in Java's order, which for some scripts is not Python's
         numbers = [name for name in features if name in table.numbers]
         texts = [name for name in features if name in table.texts]
 

@@ -65,7 +65,9 @@ def as_list(names: list[str]) -> str:
 def records(names: list[str], each: int) -> pd.DataFrame:
     random = np.random.default_rng(0)
     n = each * len(names)
-    return pd.DataFrame({"name": np.repeat(names, each), "value": random.normal(size=n), "other": random.normal(size=n)})
+    return pd.DataFrame(
+        {"name": [name for name in names for _ in range(each)], "value": random.normal(size=n), "other": random.normal(size=n)}
+    )
 
 
 @pytest.mark.parametrize("models", ["best", "none"])
@@ -74,7 +76,8 @@ def test_each_group_has_runs_of_its_own_and_its_exact_name_in_the_results(
 ) -> None:
     names = (HOSTILE + ONLY_IN_PARQUET) if models == "none" else HOSTILE[::4]
     records(names, 5).to_parquet("t.parquet")
-    assert step(dbscan_sweep, data="t.parquet", group_by="name", features="value", eps="2", min_samples=2, models=models) == 0
+    more = {"models": models, "runs": "all" if models == "best" else "groups"}
+    assert step(dbscan_sweep, data="t.parquet", group_by="name", features="value", eps="2", min_samples=2, **more) == 0
     sweep = store.only("dbscan_sweep")
     groups = tracking.children(sweep.info.run_id, sweep.info.experiment_id)
     shown = [name.replace("\0", "␀") for name in names]
@@ -83,8 +86,8 @@ def test_each_group_has_runs_of_its_own_and_its_exact_name_in_the_results(
     assert all(0 < len(run.info.run_name) <= 250 for run in groups)
     for run in groups[::3]:
         of_eps = tracking.children(run.info.run_id, run.info.experiment_id)
-        assert sorted(child.data.params["eps"] for child in of_eps) == ["2"]
-        assert {child.data.params["group"] for child in of_eps} == {run.data.params["group"]}
+        assert sorted(child.data.params["eps"] for child in of_eps) == (["2"] if models == "best" else [])
+        assert {child.data.params["group"] for child in of_eps} <= {run.data.params["group"]}
         [own] = {row["name"] for row in table_of(store, run)}
         assert own.replace("\0", "␀") == run.data.tags["group"]
     rows = table_of(store, sweep)
@@ -128,6 +131,7 @@ def test_classes_and_categories_may_have_any_name(
     store: Store, step: Steps, session: SparkSession, nothing_else_is_written: Path, module: ModuleType
 ) -> None:
     names = [name for name in HOSTILE if name not in dataset.MISSING][::4]
+    names = [*dict.fromkeys([*names, "🐧", "ﬁ"])]  # which Java and Python sort differently
     table = pd.DataFrame({"class": np.repeat(names, 30), "category": np.repeat(names[::-1], 30)})
     table["number"] = np.random.default_rng(0).normal(size=len(table))
     table.to_parquet("t.parquet")
