@@ -70,7 +70,7 @@ def sweep(records: pd.DataFrame, eps_values: Sequence[float], min_samples: int, 
     """
     infinite = [name for name in records.columns if not (records[name].abs() < LARGEST).all()]
     if infinite:
-        kind = "infinite values" if np.isinf(records[infinite]).to_numpy().any() else f"values beyond {LARGEST:g}"
+        kind = "infinite values" if np.isinf(records[infinite].to_numpy()).any() else f"values beyond {LARGEST:g}"
         raise ValueError(f"{kind} in {', '.join(map(str, infinite))}")
     scaler = StandardScaler().fit(records)
     X = np.ascontiguousarray(scaler.transform(records))
