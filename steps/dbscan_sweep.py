@@ -150,7 +150,8 @@ def _sent(group: Group, payloads: list[tuple[Any, ...]]) -> pd.DataFrame:
             f"({LARGEST_PAYLOAD >> 20} MiB): run with log_from=executors, or with models=best or none"
         )
         pickled = [pickle.dumps((group.n_records, None, why, None, None))]
-    return pd.DataFrame({GROUP: group.name, PAYLOAD: pickled})
+    # A list of names: of a single one, pandas would cut the null characters at its end.
+    return pd.DataFrame({GROUP: [group.name] * len(pickled), PAYLOAD: pickled})
 
 
 def by_group(table: spark_table.SparkTable, parameters: Parameters) -> DataFrame:
@@ -334,7 +335,7 @@ def log_results(table: pd.DataFrame, recorded: Recorded, group_by: str) -> None:
     """Logs the table as a file and as MLflow's own, and the picture of the indices."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "results.csv")
-        table.to_csv(path, index=False)
+        table.to_csv(path, index=False, lineterminator=ledger.line_end([group_by, *recorded.groups]))
         mlflow.log_artifact(str(path))
     mlflow.log_table(table, "results.json")
     tracking.log_figure(plots.metrics_by_eps(table, group_by, PANELS, recorded.best), "metrics_by_eps.png")

@@ -92,6 +92,7 @@ def main(parameters: Parameters) -> None:
         X_train, X_eval, y_train, y_eval = train_test_split(
             X, y, test_size=parameters.test_size, random_state=parameters.seed, stratify=y
         )
+        dataset.require_both_sides(Counter(y_train), Counter(y_eval), parameters.test_size)
 
         model = fit(X_train, y_train, table.numbers(features), table.texts(features), parameters.encoding)
         probabilities = model.predict_proba(X_eval)
@@ -109,7 +110,7 @@ def main(parameters: Parameters) -> None:
         tracking.log_figure(plots.roc(curves, title), "roc_plot.png")
 
         info = tracking.log_sklearn_model(model, "model", X_train)
-        loaded = mlflow.sklearn.load_model(info.model_uri)
+        loaded = tracking.load_sklearn_model(info.model_uri)
         if not np.array_equal(loaded.predict_proba(X_eval), probabilities):
             raise options.WorkError(f"The model at {info.model_uri} does not score as the one that was fitted.")
         tracking.print_figures(NAME, run, figures)

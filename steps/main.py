@@ -6,7 +6,7 @@ makes this one fail, by name. Logs `summary.csv`.
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from common import options
 
@@ -30,7 +30,9 @@ class Parameters:
         "all", options.ListOf(options.Choice(("all", *STEPS))), "all, or which of the steps to run, as a list"
     )
     config: str = options.parameter(
-        "", options.Text("the path of a YAML file", r"[^\0]*"), "a YAML file: step, then its parameters; empty for none"
+        "",
+        options.Text("the path of a YAML file", rf"{options.SIGN}*"),
+        "a YAML file: step, then its parameters; empty for none",
     )
     test_size: float = options.test_size()
     alphas: tuple[float, ...] = options.alphas()
@@ -93,22 +95,49 @@ def read_config(path: str, entries: Entries) -> dict[str, dict[str, str]]:
         return {}
     rule = "The 'config' parameter must be a YAML file that maps steps to their parameters."
     try:
-        content = yaml.safe_load(Path(path).expanduser().read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise options.InputError(f"{rule} Got {options.quoted(path)}: {options.one_line(error)}") from error
+        file = Path(path).expanduser()
+        if file.exists() and not file.is_file():
+            raise ValueError("it is not a file")
+        content = yaml.load(file.read_text(encoding="utf-8"), _Loader)  # noqa: S506  # it is a safe loader
+    except (OSError, RuntimeError, ValueError, yaml.YAMLError) as error:  # and one of too many brackets is a RecursionError
+        why = options.one_line(error)[: options.LONGEST_REASON]
+        raise options.InputError(f"{rule} Got {options.quoted(path)}: {why}") from error
     if not isinstance(content, dict) or not all(isinstance(given, dict) for given in content.values()):
         raise options.InputError(f"{rule} Got {options.quoted(path)}, which holds something else.")
     for step, given in content.items():
         if step not in STEPS:
             hint = options.nearest(str(step), STEPS)
             raise options.InputError(f"{rule} Got {options.quoted(path)}, with the unknown step {options.quoted(step)}.{hint}")
-        for name in given:
+        for name, value in given.items():
+            if not all(isinstance(item, str | bool | int | float) for item in (value if isinstance(value, list) else [value])):
+                raise options.InputError(
+                    f"{rule} Got {options.quoted(path)}, with {options.quoted(value)} for {options.quoted(name)} of {step}: "
+                    "write a text, a number, true, false, or a list of those."
+                )
             if name not in entries[step]:
                 hint = options.nearest(str(name), entries[step])
                 raise options.InputError(
                     f"{rule} Got {options.quoted(path)}, with {options.quoted(name)}, which {step} does not take.{hint}"
                 )
-    return {step: {name: options.as_text(value) for name, value in given.items()} for step, given in content.items()}
+    texts = {step: {name: options.as_text(value) for name, value in given.items()} for step, given in content.items()}
+    mine = {field.name for field in fields(Parameters)}
+    for step, given in texts.items():
+        try:
+            options.read(Parameters, {name: text for name, text in given.items() if name in mine})
+        except options.InputError as error:
+            raise options.InputError(f"{error} It stands in {options.quoted(path)} for {step}.") from error
+    return texts
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads YAML that says each thing once: of two entries of one name, YAML's own loader would drop the first."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        names = [key.value for key, _ in node.value]
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            raise ValueError(f"it has {options.quoted(twice[0])} more than once")
+        return dict(super().construct_mapping(node, deep))
 
 
 def chosen(parameters: Parameters, config: Mapping[str, Any]) -> list[str]:
@@ -249,6 +278,7 @@ def main(parameters: Parameters) -> None:
         steps = chosen(parameters, config)
         given = {step: parameters_of(step, parameters, config, entries) for step in steps}
         for texts in given.values():
+            dataset.require_there(texts["data"])
             texts["data"] = dataset.absolute(texts["data"])
         done = take_up(parameters, given, project["entry_points"], parent)
         prepare_environment(parent.info.run_id)

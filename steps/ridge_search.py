@@ -84,6 +84,7 @@ def main(parameters: Parameters) -> None:
         table = dataset.load(parameters.data, dataset.used(features=features, target=parameters.target))
         dataset.require_numbers(table, "target", [parameters.target])
         dataset.require_finite(table, "target", [parameters.target])
+        dataset.require_variety(table, parameters.target)
         dataset.require_finite(table, "features", features)
         dataset.require_rows(table, "cv", parameters.cv)
         tracking.log_table_used(table, parameters.target)

@@ -34,6 +34,7 @@ class Parameters:
 if __name__ == "__main__":
     spark.begin(options.check(NAME, Parameters).spark)
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -46,7 +47,7 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema
 from pyspark.ml import Estimator, Pipeline, PipelineModel, Transformer
 from pyspark.ml.classification import LogisticRegression, LogisticRegressionModel
-from pyspark.ml.feature import IndexToString, OneHotEncoder, StringIndexer, VectorAssembler
+from pyspark.ml.feature import IndexToString, OneHotEncoder, SQLTransformer, StringIndexer, VectorAssembler
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -54,6 +55,10 @@ from common import dataset, plots, spark_table, tracking, work
 
 BUCKETS = 1_000_000
 OUTPUTS = ("prediction", "probability", "rawPrediction")
+LABEL, VECTOR, PREDICTED = "class (label)", "features (vector)", "prediction (label)"
+TRUTH = "class (text)"
+# In a column's name, what Spark's stages read as more than a name, and what its SQL does.
+MISREAD_BY_STAGES, MISREAD_BY_SQL = re.compile(r"[.`*]"), re.compile(r"\$\{|__THIS__")
 
 
 def split(frame: DataFrame, test_size: float, seed: int) -> tuple[DataFrame, DataFrame]:
@@ -63,25 +68,62 @@ def split(frame: DataFrame, test_size: float, seed: int) -> tuple[DataFrame, Dat
     return frame.where(~held_out), frame.where(held_out)
 
 
-def pipeline(numbers: Sequence[str], texts: Sequence[str], target: str, classes: Sequence[str], max_iter: int) -> Pipeline:
-    """An unfitted pipeline that takes raw rows and gives the class's name as `prediction`.
+def plain_names(names: Sequence[str]) -> dict[str, str]:
+    """For each column the name under which the stages find it: its own, or a stand-in where they would misread that."""
+    return {name: f"feature {place} (renamed)" if MISREAD_BY_STAGES.search(name) else name for place, name in enumerate(names)}
 
+
+def names_between(features: Sequence[str]) -> set[str]:
+    """The columns that the stages write on the way, and that the table must not have."""
+    plain = plain_names(features)
+    renamed = set(plain.values()) - set(features)
+    return (
+        {LABEL, VECTOR, PREDICTED, TRUTH, *renamed}
+        | {_index(name) for name in plain.values()}
+        | {_encoded(name) for name in plain.values()}
+    )
+
+
+def _index(name: str) -> str:
+    return f"{name} (index)"
+
+
+def _encoded(name: str) -> str:
+    return f"{name} (one-hot)"
+
+
+def require_readable(columns: dict[str, str]) -> None:
+    """Raises InputError where a column (of column to parameter) has a name that Spark could only misread."""
+    for name, parameter in columns.items():
+        if MISREAD_BY_STAGES.search(name) and MISREAD_BY_SQL.search(name):
+            raise options.InputError(
+                f"The {options.quoted(parameter)} parameter must not name a column whose name holds a dot, a backtick or a "
+                f"star and also ${{ or __THIS__. Got {options.quoted(name)}: rename it in the table."
+            )
+
+
+def pipeline(numbers: Sequence[str], texts: Sequence[str], classes: Sequence[str], max_iter: int) -> Pipeline:
+    """An unfitted pipeline that takes raw rows, to be fitted with the place of the class among `classes` in the column `LABEL`.
+
+    It gives the class's name as `prediction`.
     A category that was not seen in training gets a column of its own, which is 0 in every row of the training.
     """
-    indexed, encoded = [f"{name} (index)" for name in texts], [f"{name} (one-hot)" for name in texts]
-    label, vector, predicted = f"{target} (label)", "features (vector)", "prediction (label)"
-    stages: list[Estimator[Any] | Transformer] = [
-        StringIndexer(inputCol=target, outputCol=label, stringOrderType="alphabetAsc")
-    ]
+    plain = plain_names([*numbers, *texts])
+    aliases = [f"{spark_table.column(name)} AS {spark_table.column(other)}" for name, other in plain.items() if name != other]
+    stages: list[Estimator[Any] | Transformer] = []
+    if aliases:
+        stages.append(SQLTransformer(statement=f"SELECT *, {', '.join(aliases)} FROM __THIS__"))  # noqa: S608  # quoted
+    found = [plain[name] for name in texts]
+    indexed, encoded = [_index(name) for name in found], [_encoded(name) for name in found]
     if texts:
         stages += [
-            StringIndexer(inputCols=list(texts), outputCols=indexed, handleInvalid="keep", stringOrderType="alphabetAsc"),
+            StringIndexer(inputCols=found, outputCols=indexed, handleInvalid="keep", stringOrderType="alphabetAsc"),
             OneHotEncoder(inputCols=indexed, outputCols=encoded, dropLast=False),
         ]
     stages += [
-        VectorAssembler(inputCols=[*numbers, *encoded], outputCol=vector),
-        LogisticRegression(featuresCol=vector, labelCol=label, predictionCol=predicted, maxIter=max_iter),
-        IndexToString(inputCol=predicted, outputCol="prediction", labels=list(classes)),
+        VectorAssembler(inputCols=[*[plain[name] for name in numbers], *encoded], outputCol=VECTOR),
+        LogisticRegression(featuresCol=VECTOR, labelCol=LABEL, predictionCol=PREDICTED, maxIter=max_iter),
+        IndexToString(inputCol=PREDICTED, outputCol="prediction", labels=list(classes)),
     ]
     return Pipeline(stages=stages)
 
@@ -95,21 +137,14 @@ def confusion_matrix(predictions: DataFrame, target: str, classes: Sequence[str]
     return counts
 
 
-def require_classes(train: DataFrame, held_out: DataFrame, target: str, test_size: float) -> list[str]:
-    """The classes of `target` in the alphabet's order. Raises InputError unless each is on both sides of the split."""
+def require_classes(train: DataFrame, held_out: DataFrame, target: str, test_size: float) -> None:
+    """Raises InputError unless `target` has two classes or more, and each of them is on both sides of the split."""
     sides: list[Counter[str]] = [
         Counter(dict(side.groupBy(spark_table.column(target)).count().collect())) for side in (train, held_out)
     ]
     counts = sides[0] + sides[1]
     dataset.require_classes(counts, target)
-    for name in sorted(counts):
-        for side, words in zip(sides, ("trained on", "held out"), strict=True):
-            if not side[name]:
-                raise options.InputError(
-                    f"The 'test_size' parameter must leave a row of each class on both sides. Got {test_size:g}, with which "
-                    f"none of the {counts[name]} rows of {options.quoted(name)} is {words}: try another seed or more rows."
-                )
-    return sorted(counts)
+    dataset.require_both_sides(sides[0], sides[1], test_size)
 
 
 def log_model(model: PipelineModel, example: pd.DataFrame) -> str:
@@ -131,17 +166,22 @@ def main(parameters: Parameters) -> None:
     features, target = list(parameters.features), parameters.target
     with tracking.step_run(NAME, parameters) as run, ExitStack() as stack:
         columns = dataset.used(features=features, target=target)
-        dataset.require_other_names(columns, OUTPUTS)
+        dataset.require_other_names(columns, [*OUTPUTS, *names_between(features)])
+        require_readable(columns)
         session = stack.enter_context(spark.session(parameters.spark))
         table = spark_table.load(session, parameters.data, columns, target)
         spark_table.require_finite(table, "features", features)
         tracking.log_work(work.of(NAME, parameters, table.digest))
-        train, held_out = split(table.frame.cache(), parameters.test_size, parameters.seed)
-        classes = require_classes(train, held_out, target, parameters.test_size)
+        sides = split(table.frame.cache(), parameters.test_size, parameters.seed)
+        train, held_out = [side.withColumn(TRUTH, F.col(spark_table.column(target))) for side in sides]
+        require_classes(train, held_out, target, parameters.test_size)
+        indexer = StringIndexer(inputCol=TRUTH, outputCol=LABEL, stringOrderType="alphabetAsc").fit(train)
+        train, held_out = indexer.transform(train), indexer.transform(held_out)
+        classes = list(indexer.labels)  # in Java's order, which for some scripts is not Python's
         numbers = [name for name in features if name in table.numbers]
         texts = [name for name in features if name in table.texts]
 
-        model = pipeline(numbers, texts, target, classes, parameters.max_iter).fit(train)
+        model = pipeline(numbers, texts, classes, parameters.max_iter).fit(train)
         regression = cast(LogisticRegressionModel, model.stages[-2])
         evaluation = regression.evaluate(PipelineModel(model.stages[:-2]).transform(held_out))
         figures = {"train_acc": regression.summary.accuracy, "eval_acc": evaluation.accuracy}

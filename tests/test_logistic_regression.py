@@ -15,6 +15,8 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from common import tracking
+
 NUMBERS = ["bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g"]
 
 
@@ -79,14 +81,14 @@ def test_the_model_takes_raw_rows_and_says_what_they_are(store: Store, step: Ste
 def test_a_model_that_does_not_score_the_same_fails_the_step(
     store: Store, step: Steps, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    load = mlflow.sklearn.load_model
+    load = tracking.load_sklearn_model
 
     def load_damaged(uri: str) -> object:
         model = load(uri)
         model[-1].coef_ = model[-1].coef_ + 1e-6
         return model
 
-    monkeypatch.setattr(mlflow.sklearn, "load_model", load_damaged)
+    monkeypatch.setattr(tracking, "load_sklearn_model", load_damaged)
     assert step(logistic_regression) == 1
     run = store.only("logistic_regression")
     assert run.info.status == "FAILED"

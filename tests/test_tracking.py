@@ -2,14 +2,17 @@
 
 import io
 import sys
+from pathlib import Path
 
 import logistic_regression
 import mlflow
 import pytest
 from conftest import Store
+from sklearn.linear_model import Ridge
+from sklearn.preprocessing import FunctionTransformer
 
 from common import tracking
-from common.options import WorkError
+from common.options import InputError, WorkError
 
 PARAMETERS = logistic_regression.Parameters()
 
@@ -111,3 +114,26 @@ def test_a_store_is_named_as_it_reads_from_any_folder(
 ) -> None:
     monkeypatch.setattr(mlflow, "get_tracking_uri", lambda: uri)
     assert tracking.absolute_uri() == absolute.format(here=tmp_path)
+
+
+@pytest.mark.parametrize(("form", "trusted"), [("cloudpickle", None), ("pickle", None), ("skops", ["builtins.eval"])])
+def test_a_model_that_may_run_code_is_loaded_only_where_the_user_says_so(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str, trusted: list[str] | None
+) -> None:
+    more = {"skops_trusted_types": trusted} if trusted else {}
+    model = FunctionTransformer(eval) if trusted else Ridge().fit([[0.0], [1.0]], [0, 1])
+    mlflow.sklearn.save_model(model, tmp_path / "m", serialization_format=form, pip_requirements=[], **more)
+    monkeypatch.delenv(tracking.ALLOW_PICKLE, raising=False)
+    with pytest.raises(InputError, match=f"must be stored in skops.*set {tracking.ALLOW_PICKLE} to true"):
+        tracking.load_sklearn_model(str(tmp_path / "m"))
+    monkeypatch.setenv(tracking.ALLOW_PICKLE, "true")
+    assert type(tracking.load_sklearn_model(str(tmp_path / "m"))) is type(model)
+
+
+def test_a_model_in_skops_is_loaded_even_where_pickle_is_forbidden(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = Ridge().fit([[0.0], [1.0]], [0, 1])
+    mlflow.sklearn.save_model(model, tmp_path / "m", serialization_format="skops", pip_requirements=[])
+    monkeypatch.setenv(tracking.ALLOW_PICKLE, "false")
+    assert tracking.load_sklearn_model(str(tmp_path / "m")).predict([[1.0]]) == model.predict([[1.0]])

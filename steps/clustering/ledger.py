@@ -115,9 +115,9 @@ def record(place: Place, group: Group) -> Logged:
     """
     client = MlflowClient(place.tracking_uri)
     # A parameter's value is cut where it is long; the tag holds more of a name.
-    info = _open(client, place, group.name, place.sweep_id, {"group": group.name[:LONGEST_TAG]})
+    info = _open(client, place, group.name, place.sweep_id, {"group": storable(group.name)[:LONGEST_TAG]})
     with _ended(client, info.run_id):
-        params, records = [Param("group", group.name)], _at_once({"n_records": group.n_records})
+        params, records = [Param("group", storable(group.name))], _at_once({"n_records": group.n_records})
         if group.failure:
             client.log_batch(info.run_id, params=params, metrics=records)
             raise GroupError(group.failure, Logged(info.run_id, []))
@@ -181,7 +181,12 @@ def run_name(name: str, suffix: str = "") -> str:
     """`name` and `suffix` as the name of a run, which the stores take only up to a length and not empty."""
     room = LONGEST_NAME - len(suffix)
     short = name if len(name) <= room else name[: room - 1] + "…"
-    return (short.replace("\0", "␀") or "(empty)") + suffix
+    return (storable(short) or "(empty)") + suffix
+
+
+def storable(text: str) -> str:
+    """`text` with a sign for the null character, which PostgreSQL does not take."""
+    return text.replace("\0", "␀")
 
 
 def _record_eps(place: Place, group: Group, outcome: Outcome, parent_id: str) -> str:
@@ -189,7 +194,7 @@ def _record_eps(place: Place, group: Group, outcome: Outcome, parent_id: str) ->
     eps = shortest(outcome.eps)
     run_id = _open(client, place, run_name(group.name, f"-eps{eps}"), parent_id).run_id
     with _ended(client, run_id):
-        params = {"group": group.name, "eps": eps, "min_samples": str(place.min_samples)}
+        params = {"group": storable(group.name), "eps": eps, "min_samples": str(place.min_samples)}
         logged = None
         if outcome.eps in group.models:
             logged = client.create_logged_model(place.experiment_id, MODEL, source_run_id=run_id, params=params)
@@ -238,10 +243,15 @@ def _store_table(client: MlflowClient, info: RunInfo, text: str) -> None:
 def table_text(group_by: str, rows: Sequence[Row]) -> str:
     """The rows as CSV, under the sweep's table's names."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(text, lineterminator=line_end([group_by, *[row[0] for row in rows]]))
     writer.writerow((group_by, *COLUMNS))
     writer.writerows(rows)
     return text.getvalue()
+
+
+def line_end(names: Iterable[str]) -> str:
+    """How a line of a CSV with these names ends: its writer quotes a sign of the line's end only."""
+    return "\r\n" if any("\r" in name for name in names) else "\n"
 
 
 def table_rows(text: str) -> list[Row]:

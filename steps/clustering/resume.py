@@ -21,6 +21,7 @@ from common.options import shortest
 
 MODELS_IN_QUERY = 100
 FINISHED = "FINISHED"
+LONGEST_PARAMETER = 6000  # where MLflow cuts one
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,9 @@ def take_over(place: Place, dead: Sequence[Run], wanted: Wanted) -> dict[str, Wh
     client = MlflowClient(place.tracking_uri)
     whole: dict[str, Whole] = {}
     for remains in _remains(place.experiment_id, {run.info.run_id for run in dead}):
-        name = remains.run.data.params.get("group", "")
-        found = None if name in whole else _whole(client, place, remains, wanted)
-        if found:
+        found = _whole(client, place, remains, wanted)
+        name = found.logged.rows[0][0] if found else ""  # the table has it whole
+        if found and name not in whole:
             client.set_tag(remains.run.info.run_id, MLFLOW_PARENT_RUN_ID, place.sweep_id)
             whole[name] = found
         else:
@@ -69,7 +70,7 @@ def groups_of(done: Run) -> dict[str, Whole]:
     rows: dict[str, list[Row]] = {}
     for row in table_rows(_table(done)):
         rows.setdefault(row[0], []).append(row)
-    best = {run.data.params.get("group"): run for run in tracking.children(done.info.run_id, done.info.experiment_id)}
+    best = {_name(run): run for run in tracking.children(done.info.run_id, done.info.experiment_id)}
     return {
         name: Whole(Logged(best[name].info.run_id, of_group), best[name].data.metrics.get("best_eps"))
         for name, of_group in rows.items()
@@ -123,6 +124,13 @@ def _whole(client: MlflowClient, place: Place, remains: _Remains, wanted: Wanted
     if not all(_model_is_whole(client, row[-2]) for row in rows if row[-2]):
         return None
     return Whole(Logged(run.info.run_id, rows), best_eps)
+
+
+def _name(run: Run) -> str:
+    """The group of a run; from its table, if the parameter may not hold it as it is."""
+    name = run.data.params.get("group", "")
+    changed = len(name) >= LONGEST_PARAMETER or name != name.replace("␀", "")
+    return str(table_rows(_table(run))[0][0]) if changed else name
 
 
 def _table(run: Run) -> str:

@@ -12,6 +12,8 @@ from sklearn.preprocessing import StandardScaler
 from clustering import density, metrics
 from clustering.density import Clustering
 
+LARGEST = 1e150
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -64,11 +66,12 @@ def sweep(records: pd.DataFrame, eps_values: Sequence[float], min_samples: int, 
 
     The features are scaled to zero mean and unit variance within these records; eps is a distance in that space. `seed`
     chooses the sample on which an index of very many records is estimated.
-    Raises ValueError where a record holds a value that is not finite.
+    Raises ValueError where a record holds a value that is not finite, or so large that its square is not.
     """
-    infinite = [name for name in records.columns if not np.isfinite(records[name]).all()]
+    infinite = [name for name in records.columns if not (records[name].abs() < LARGEST).all()]
     if infinite:
-        raise ValueError(f"infinite values in {', '.join(map(str, infinite))}")
+        kind = "infinite values" if np.isinf(records[infinite].to_numpy()).any() else f"values beyond {LARGEST:g}"
+        raise ValueError(f"{kind} in {', '.join(map(str, infinite))}")
     scaler = StandardScaler().fit(records)
     X = np.ascontiguousarray(scaler.transform(records))
     ascending = sorted(eps_values)

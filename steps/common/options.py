@@ -22,10 +22,12 @@ WRONG_INPUT, FAILED_WORK = 2, 1
 # The libraries whose failures are those of a store or a network rather than this project's: they are said in one line.
 STORES = ("alembic", "mlflow", "requests", "sqlalchemy", "urllib3")
 
-LONGEST_QUOTE, LONGEST_REASON = 120, 500
+LONGEST_QUOTE, LONGEST_REASON, LONGEST_EXPERIMENT = 120, 500, 256
 INTEGER = re.compile(r"-?(0|[1-9][0-9]*)")
 STATEMENT = re.compile(r" (\[SQL: |\(Background on this error at: ).*")
 REAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+# Any character but NUL, and but the surrogates by which Python stands in for bytes that are no text: no store takes either.
+SIGN = r"[^\0\ud800-\udfff]"
 
 
 class InputError(ValueError):
@@ -38,7 +40,7 @@ class WorkError(RuntimeError):
 
 def quoted(value: object) -> str:
     """`value` as it stands in a message: on one line, in quotes, never longer than a line can bear."""
-    text = repr(value)
+    text = visible(repr(value))
     return text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}… ({len(text)} characters)"
 
 
@@ -63,16 +65,17 @@ class Rule(Protocol):
 
 @dataclass(frozen=True)
 class Text:
-    """Text that matches `pattern` as a whole; `phrase` says what it is of."""
+    """Text that matches `pattern` as a whole, with the blanks around it if `exact`; `phrase` says what it is of."""
 
     phrase: str
-    pattern: str = r"[^\0]+"
+    pattern: str = rf"{SIGN}+"
+    exact: bool = False
 
     def parse(self, text: str) -> str:
         stripped = text.strip()
         if not re.fullmatch(self.pattern, stripped, re.DOTALL):
             raise ValueError(text)
-        return stripped
+        return text if self.exact else stripped
 
 
 @dataclass(frozen=True)
@@ -162,9 +165,11 @@ class ListOf:
 
 def _items(text: str) -> list[str]:
     if not (text.startswith("[") and text.endswith("]")):
-        return text.split(",")
+        return [item.strip() for item in text.split(",")]
     try:
         return [item if isinstance(item, str) else json.dumps(item) for item in json.loads(text)]
+    except RecursionError as error:
+        raise ValueError(text) from error
     except json.JSONDecodeError:
         return [item.strip().strip("'\"") for item in text[1:-1].split(",")]
 
@@ -177,7 +182,7 @@ def parameter(default: str, rule: Rule, meaning: str) -> Any:
 SEED = Integer(0, 2**32 - 1)
 FRACTION = Real(0, 1)
 POSITIVE = Real(0, float("inf"))
-COLUMN = Text("the name of a column")
+COLUMN = Text("the name of a column", exact=True)
 COLUMNS = ListOf(COLUMN)
 SPARK = (
     r"(connect-)?local(\[([1-9][0-9]*|\*)(,[1-9][0-9]*)?\])?|local-cluster\[[1-9][0-9]*,[1-9][0-9]*,[1-9][0-9]*\]"
@@ -238,7 +243,7 @@ def spark() -> Any:
 
 def experiment() -> Any:
     """The MLflow experiment; a script's option only, since `mlflow run` has its own."""
-    rule = Text("the name of an experiment", r"[^\0]*")
+    rule = Text(f"the name of an experiment, of {LONGEST_EXPERIMENT} characters at most", rf"{SIGN}{{0,{LONGEST_EXPERIMENT}}}")
     return parameter("", rule, "MLflow experiment, where neither mlflow run nor the environment names one")
 
 
@@ -317,7 +322,8 @@ def as_text(value: Any) -> str:
         return shortest(value)
     if isinstance(value, list | tuple):
         items = [as_text(item) for item in value]
-        return json.dumps(items) if any("," in item for item in items) else ",".join(items)
+        plain = ",".join(items)
+        return plain if _items(plain) == items else json.dumps(items, ensure_ascii=False)
     return str(value)
 
 
@@ -388,10 +394,15 @@ def _say(error: object) -> None:
 
 def say(*lines: str) -> None:
     """Prints `lines` in one piece, since steps that run side by side share the output."""
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.write("".join(f"{visible(line)}\n" for line in lines))
     sys.stdout.flush()
 
 
 def one_line(error: object) -> str:
-    """The text of `error` on one line, with every line break a space, and without the statement that a database refused."""
-    return STATEMENT.sub("", " ".join(str(error).split()))
+    """The text of `error` on one line, with what is no sign as its code, and without the statement that a database refused."""
+    return visible(STATEMENT.sub("", " ".join(str(error).split())))
+
+
+def visible(text: str) -> str:
+    """`text` with what is no sign in it, but line breaks, as its code: it may steer a terminal, or turn a line around."""
+    return "".join(sign if sign.isprintable() or sign == "\n" else sign.encode("unicode_escape").decode() for sign in text)

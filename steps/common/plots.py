@@ -1,5 +1,6 @@
 """The pictures that the runs hold: matplotlib figures of numbers that are already there, drawn without a screen."""
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,7 +11,10 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from common.options import visible
+
 INK = "#333333"
+MISSING_GLYPH = "Glyph .* missing from font"  # of a sign that no font of the machine has: a box stands for it
 WIDEST_LABEL = 24
 MOST_CELLS_WITH_NUMBERS = 20
 MOST_NAMED_LINES, MOST_LINES = 30, 300
@@ -21,9 +25,11 @@ def _figure(width: float, height: float) -> Figure:
 
 
 def shortened(name: str) -> str:
-    """`name` as a label that leaves room for the picture, with no sign that matplotlib would take for a formula."""
-    text = name if len(name) <= WIDEST_LABEL else name[: WIDEST_LABEL - 1] + "…"
-    return text.replace("$", r"\$")
+    """`name` as a label that leaves room for the picture, with nothing that matplotlib would take for an order of its own."""
+    text = visible(name).replace("\n", " ") or "(empty)"
+    text = text if len(text) <= WIDEST_LABEL else text[: WIDEST_LABEL - 1] + "…"
+    # It takes what stands between two dollars for a formula, and leaves out of a legend what begins with an underscore.
+    return (f" {text}" if text.startswith("_") else text).replace("$", r"\$")
 
 
 def confusion_matrix(counts: np.ndarray, classes: Sequence[str], title: str) -> Figure:
@@ -32,9 +38,18 @@ def confusion_matrix(counts: np.ndarray, classes: Sequence[str], title: str) -> 
     figure = _figure(side + 0.8, side)
     axes = figure.subplots()
     labels = [shortened(name) for name in classes]
+    with warnings.catch_warnings():  # it draws, to see whether its labels overlap
+        warnings.filterwarnings("ignore", message=MISSING_GLYPH)
+        _heatmap(counts, labels, axes)
+    axes.set(xlabel="predicted class", ylabel="true class", title=title)
+    axes.tick_params(axis="y", rotation=0)
+    return figure
+
+
+def _heatmap(counts: np.ndarray, labels: Sequence[str], axes: Axes) -> None:
     sns.heatmap(
         counts,
-        annot=len(classes) <= MOST_CELLS_WITH_NUMBERS,
+        annot=len(labels) <= MOST_CELLS_WITH_NUMBERS,
         fmt="d",
         cmap="Blues",
         vmin=0,
@@ -45,9 +60,6 @@ def confusion_matrix(counts: np.ndarray, classes: Sequence[str], title: str) -> 
         cbar_kws={"label": "records"},
         ax=axes,
     )
-    axes.set(xlabel="predicted class", ylabel="true class", title=title)
-    axes.tick_params(axis="y", rotation=0)
-    return figure
 
 
 def roc(curves: dict[str, tuple[np.ndarray, np.ndarray, float]], title: str) -> Figure:
@@ -55,7 +67,8 @@ def roc(curves: dict[str, tuple[np.ndarray, np.ndarray, float]], title: str) -> 
     figure = _figure(5.6, 5.2)
     axes = figure.subplots()
     for name, (false_positive, true_positive, area) in curves.items():
-        axes.plot(false_positive, true_positive, linewidth=2, label=f"{shortened(name)} (AUC {area:.3f})")
+        label = f"{shortened(name)} (AUC {area:.3f})" if len(curves) <= MOST_NAMED_LINES else None
+        axes.plot(false_positive, true_positive, linewidth=2, label=label)
     axes.plot([0, 1], [0, 1], linestyle="--", linewidth=1, color=INK, label="chance (AUC 0.500)")
     axes.set(xlabel="false positive rate", ylabel="true positive rate", title=title, xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
     axes.set_aspect("equal")
@@ -104,6 +117,9 @@ def metrics_by_eps(results: pd.DataFrame, group_by: str, titles: dict[str, str],
     titles of their panels; `best` maps groups to eps. Groups too many to be named are thin lines under their median and the
     span of the middle half; too many to be told apart, those alone.
     """
+    # pandas takes texts for the same that are so up to a null character.
+    results = results.assign(**{group_by: results[group_by].map(visible)})
+    best = {visible(name): eps for name, eps in best.items()}
     n_groups, columns = results[group_by].nunique(), 3
     rows = -(-len(titles) // columns)
     figure = _figure(4.2 * columns, 3.2 * rows)

@@ -33,6 +33,7 @@ LOCAL_SETTINGS = {
     "spark.driver.host": "127.0.0.1",
 }
 SETTINGS = {
+    "spark.sql.caseSensitive": "true",
     "spark.log.level": "ERROR",
     "spark.sql.adaptive.coalescePartitions.enabled": "false",
     "spark.sql.execution.arrow.pyspark.enabled": "true",

@@ -1,7 +1,6 @@
 """The table of a Spark step: read where it lies, or through pandas where only this machine can see it, and checked alike."""
 
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,9 +13,9 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 THROUGH_MLFLOW = ("runs", "models", "mlflow-artifacts", "http", "https")
-TABLE_NAME = re.compile(r"\w+(\.\w+){0,2}")
 NUMBERS = ("tinyint", "smallint", "int", "bigint", "float", "double")
 TEXTS = ("string", "boolean")
+CASE_SENSITIVE = "spark.sql.caseSensitive"
 ORDER = "(place of the row)"
 
 
@@ -51,12 +50,13 @@ def load(session: "SparkSession", data: str, columns: dict[str, str], names_colu
     rows gets a further column, `order`, with each row's place.
     Raises InputError where the table or a column is not there, cannot be read or has no complete row.
     """
+    _require_told_apart(session, columns)
     if _seen_from_here(data):
         table = dataset.load(data, columns, [names_column])
         tracking.log_table_used(table)
         used = list(columns)
-        order = ORDER if ordered else None
-        rows = table.frame.assign(**{ORDER: range(len(table.frame))}) if ordered else table.frame
+        order = ORDER + "'" * sum(name.startswith(ORDER) for name in used) if ordered else None
+        rows = table.frame.assign(**{order: range(len(table.frame))}) if order else table.frame
         return SparkTable(
             frame=session.createDataFrame(rows),
             name=table.name,
@@ -65,19 +65,33 @@ def load(session: "SparkSession", data: str, columns: dict[str, str], names_colu
             left_out=table.left_out,
             numbers=table.numbers(used),
             texts=table.texts(used),
-            n_names=int(table.frame[names_column].nunique()),
+            n_names=len(set(table.frame[names_column])),
             digest=table.digest,
             order=order,
         )
     return _load_where_it_lies(session, data, columns, names_column)
 
 
+def _require_told_apart(session: "SparkSession", columns: dict[str, str]) -> None:
+    """Raises InputError where two of the columns are one to a session that was started elsewhere."""
+    if session.conf.get(CASE_SENSITIVE) == "true":
+        return
+    seen: dict[str, str] = {}
+    for name, parameter in columns.items():
+        other = seen.setdefault(name.lower(), name)
+        if other != name:
+            raise InputError(
+                f"The {quoted(parameter)} parameter must name columns that differ in more than upper and lower case. Got "
+                f"{quoted(other)} and {quoted(name)}: rename one, or set {CASE_SENSITIVE} to true."
+            )
+
+
 def _seen_from_here(data: str) -> bool:
     """Whether this machine is the one to read `data`; else Spark reads it, as a table of its catalogue or at a URI."""
-    scheme = urlparse(data).scheme
+    scheme = dataset.scheme_of(data)
     if len(scheme) > 1:
         return scheme in THROUGH_MLFLOW
-    return data == dataset.BUNDLED or os.path.exists(data) or not TABLE_NAME.fullmatch(data) or data.endswith(".csv")
+    return data == dataset.BUNDLED or os.path.exists(data) or not dataset.TABLE_NAME.fullmatch(data)
 
 
 def _load_where_it_lies(session: "SparkSession", data: str, columns: dict[str, str], names_column: str) -> SparkTable:
@@ -125,7 +139,7 @@ def _load_where_it_lies(session: "SparkSession", data: str, columns: dict[str, s
 
 
 def _read(session: "SparkSession", data: str) -> "DataFrame":
-    if TABLE_NAME.fullmatch(data):
+    if dataset.TABLE_NAME.fullmatch(data):
         if not session.catalog.tableExists(data):
             raise InputError(
                 f"The 'data' parameter must name a table that is there. Got {quoted(data)}, which is neither a file in "
@@ -133,7 +147,9 @@ def _read(session: "SparkSession", data: str) -> "DataFrame":
             )
         return session.table(data)
     if urlparse(data).path.endswith((".csv", ".csv.gz")):
-        return session.read.csv(data, header=True, inferSchema=True)
+        # Else Spark drops the fields that a row has beyond the header, and looks only at columns that are in use.
+        reader = session.read.option("columnPruning", "false")
+        return reader.csv(data, header=True, inferSchema=True, mode="FAILFAST")
     return session.read.parquet(data)
 
 
@@ -153,10 +169,10 @@ def require_numbers(table: SparkTable, parameter: str, columns: Sequence[str]) -
 
 
 def require_finite(table: SparkTable, parameter: str, columns: Sequence[str]) -> None:
-    """Raises InputError that names the first of `columns` that holds an infinite value."""
+    """Raises InputError that names the first of `columns` that holds a value which is infinite, or nearly so."""
     from pyspark.sql import functions as F
 
     numbers = [name for name in columns if name in table.numbers]
-    counts = table.frame.select(*[F.count_if(F.abs(F.col(column(name))) == float("inf")) for name in numbers]).head() or ()
+    counts = table.frame.select(*[F.count_if(F.abs(F.col(column(name))) > dataset.LARGEST) for name in numbers]).head() or ()
     for name, infinite in zip(numbers, counts, strict=True):
         dataset.refuse_infinite(infinite, table.rows, parameter, name)

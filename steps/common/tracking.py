@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common.options import as_texts, one_line, say
+from common.options import InputError, as_texts, one_line, quoted, say
 
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -23,7 +23,7 @@ from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import Param, Run
 from mlflow.exceptions import MlflowException
-from mlflow.models import ModelSignature, infer_signature
+from mlflow.models import Model, ModelSignature, infer_signature
 from mlflow.models.model import ModelInfo
 from mlflow.utils import name_utils
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
@@ -42,6 +42,7 @@ EXAMPLE_ROWS = 5
 LONGEST_TAG = 5000
 PAGE = 1000
 SQLITE = "sqlite:///"
+ALLOW_PICKLE = "MLFLOW_ALLOW_PICKLE_DESERIALIZATION"
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 SERVERS = ("http", "https", "databricks", "postgresql", "mysql", "mssql")
 
@@ -269,6 +270,31 @@ def log_sklearn_model(model: Any, name: str, example: "pd.DataFrame") -> ModelIn
         signature=signature(rows, model.predict(rows)),
         input_example=rows,
         pip_requirements=requirements("mlflow", "scikit-learn", "skops", "pandas", "numpy"),
+    )
+
+
+def load_sklearn_model(uri: str) -> Any:
+    """Loads a model of scikit-learn that is stored in skops, and so runs no code.
+
+    MLflow's own loading believes a model that says of itself which types are to be trusted, and where it is told to forbid
+    pickle forbids skops too. Raises InputError at any other model, which is left to MLflow where the user allows it.
+    """
+    import skops.io
+    from skops.io.exceptions import UntrustedTypesFoundException
+
+    folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
+    flavor = Model.load(str(folder)).flavors.get("sklearn", {})
+    if os.environ.get(ALLOW_PICKLE, "").lower() in ("true", "1"):
+        return mlflow.sklearn.load_model(str(folder))
+    why = f"is stored in {flavor.get('serialization_format', 'pickle')}"
+    if flavor.get("serialization_format") == "skops":
+        try:
+            return skops.io.load(folder / flavor["pickled_model"], trusted=[])
+        except (UntrustedTypesFoundException, TypeError) as error:
+            why = f"holds more than skops trusts ({one_line(error)[:300]})"
+    raise InputError(
+        f"The model must be stored in skops, since others may run any code when they are loaded. Got {quoted(uri)}, which "
+        f"{why}: if you trust where it comes from, set {ALLOW_PICKLE} to true."
     )
 
 

@@ -59,8 +59,10 @@ def of_texts(step: str, texts: Mapping[str, str], data: str) -> Work:
     """The work of a step with parameters by these texts; of a file among them the content counts."""
     counting = {name: text for name, text in texts.items() if name not in INDIFFERENT}
     if counting.get(FILE):
-        with suppress(OSError):
-            counting[FILE] = digest(Path(counting[FILE]).expanduser())
+        with suppress(OSError, RuntimeError, ValueError):
+            path = Path(counting[FILE]).expanduser()
+            if path.is_file():  # a pipe may never end
+                counting[FILE] = digest(path)
     return Work(step, counting, data, code())
 
 
