@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from sklearn.preprocessing import StandardScaler
 
 import clustering
 import common
+from clustering import metrics as measures
+from clustering import saved_models
 from clustering.sweep import Group
 from common import spark_groups, tracking
 from common.options import InputError
@@ -340,3 +343,70 @@ def test_workers_on_other_machines_may_not_log_to_a_file_of_this_one(store: Stor
     parameters = dbscan_sweep.Parameters(log_from="executors", spark="spark://elsewhere:7077")
     with pytest.raises(InputError, match="must be driver where the workers cannot reach"):
         dbscan_sweep.require_shared_store(parameters, session)
+
+
+@pytest.mark.parametrize("log_from", ["driver", "executors"])
+def test_a_model_that_cannot_be_stored_fails_its_run_and_its_group_and_the_metrics_stay(
+    store: Store,
+    step: Steps,
+    session: SparkSession,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    log_from: str,
+) -> None:
+    real = saved_models.save
+
+    def save(model: Any, *others: Any) -> None:
+        if model["dbscan"].eps == 0.9 and len(model["dbscan"].labels_) < 60:  # Torgersen's
+            raise OSError(28, "No space left on device")
+        real(model, *others)
+
+    monkeypatch.setattr(saved_models, "save", save)
+    assert step(dbscan_sweep, eps="0.7,0.9", log_from=log_from) == 1
+    said = capfd.readouterr().err
+    assert "1 of 3 groups failed, 'Torgersen' for one: 1 of its models could not be stored: eps 0.9: OSError" in said
+    sweep = store.only("dbscan_sweep")
+    groups = store.children(sweep)
+    assert {name: run.info.status for name, run in groups.items()} == {
+        "Biscoe": "FINISHED",
+        "Dream": "FINISHED",
+        "Torgersen": "FAILED",
+    }
+    children = store.children(groups["Torgersen"])
+    assert {name: run.info.status for name, run in children.items()} == {
+        "Torgersen-eps0.7": "FINISHED",
+        "Torgersen-eps0.9": "FAILED",
+    }
+    failed = children["Torgersen-eps0.9"]
+    assert "No space left" in failed.data.tags["error"]
+    assert failed.data.metrics["n_clusters"] == 5
+    table = pd.read_csv(store.artifact(sweep, "results.csv"))
+    [row] = table[(table["island"] == "Torgersen") & (table["eps"] == 0.9)].to_dict("records")
+    assert row["n_clusters"] == 5
+    assert pd.isna(row["model_path"])
+    assert "No space left" in row["reason"]
+    assert table["model_path"].notna().sum() == 5
+    models = store.client.search_logged_models([sweep.info.experiment_id])
+    assert Counter(str(model.status) for model in models) == {"READY": 5, "FAILED": 1}
+
+
+def test_an_index_that_raises_fails_its_group_alone(
+    store: Store, step: Steps, session: SparkSession, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    real = measures.evaluate
+
+    def evaluate(X: np.ndarray, labels: Any, seed: int = 0) -> Any:
+        if len(X) < 60:
+            raise ZeroDivisionError("of an index")
+        return real(X, labels, seed)
+
+    monkeypatch.setattr(measures, "evaluate", evaluate)
+    assert step(dbscan_sweep, eps="0.7,0.9") == 1
+    assert "1 of 3 groups failed, 'Torgersen' for one: ZeroDivisionError: of an index" in capfd.readouterr().err
+    sweep = store.only("dbscan_sweep")
+    assert store.children(sweep)["Torgersen"].data.tags["error"] == "ZeroDivisionError: of an index"
+    table = pd.read_csv(store.artifact(sweep, "results.csv"))
+    failed = table[table["island"] == "Torgersen"]
+    assert failed[[*INDICES, "n_clusters", "model_path"]].isna().all(axis=None)
+    assert set(failed["reason"]) == {"ZeroDivisionError: of an index"}
+    assert len(failed) == 2
