@@ -73,7 +73,7 @@ import common
 from clustering import ledger, metrics, resume, sweep
 from clustering.ledger import COLUMNS, Logged, Place, Row
 from clustering.sweep import Group
-from common import dataset, plots, spark_groups, spark_table, takeover, tracking, work
+from common import dataset, plots, processes, spark_groups, spark_table, takeover, tracking, work
 
 GROUP, ORDER, PAYLOAD = "group", "order", "payload"
 LONGEST_TABLE = 200
@@ -120,6 +120,7 @@ def cluster(records: pd.DataFrame, parameters: Parameters) -> Group:
 
 def cluster_in_worker(records: pd.DataFrame, parameters: Parameters) -> pd.DataFrame:
     """A group's outcomes for the driver to log: a row for each eps, so that no row has to carry more than one model."""
+    processes.give_way()
     group = cluster(records, parameters)
     payloads: list[tuple[Any, ...]] = [
         (group.n_records, group.best_eps, "", (o.eps, o.metrics, o.reason, o.estimated), group.models.get(o.eps))

@@ -113,7 +113,7 @@ def record(place: Place, group: Group) -> Logged:
     with that model's run. What interrupts the logging ends the open runs on its way out; runs in flight to a server are
     completed first. Raises GroupError where the group failed.
     """
-    client = MlflowClient(place.tracking_uri)
+    client = tracking.client(place.tracking_uri)
     # A parameter's value is cut where it is long; the tag holds more of a name.
     info = _open(client, place, group.name, place.sweep_id, {"group": storable(group.name)[:LONGEST_TAG]})
     with _ended(client, info.run_id):
@@ -190,7 +190,7 @@ def storable(text: str) -> str:
 
 
 def _record_eps(place: Place, group: Group, outcome: Outcome, parent_id: str) -> str:
-    client = MlflowClient(place.tracking_uri)
+    client = tracking.client(place.tracking_uri)
     eps = shortest(outcome.eps)
     run_id = _open(client, place, run_name(group.name, f"-eps{eps}"), parent_id).run_id
     with _ended(client, run_id):

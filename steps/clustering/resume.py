@@ -50,7 +50,7 @@ class _Remains:
 
 def take_over(place: Place, dead: Sequence[Run], wanted: Wanted) -> dict[str, Whole]:
     """Moves every whole group of the dead sweeps under this one, and puts away what they left half done."""
-    client = MlflowClient(place.tracking_uri)
+    client = tracking.client(place.tracking_uri)
     whole: dict[str, Whole] = {}
     for remains in _remains(place.experiment_id, {run.info.run_id for run in dead}):
         found = _whole(client, place, remains, wanted)
@@ -80,7 +80,7 @@ def groups_of(done: Run) -> dict[str, Whole]:
 
 def put_away_latecomers(place: Place, dead: Sequence[Run]) -> None:
     """Puts away what workers of a dead sweep have logged after it was taken over."""
-    client = MlflowClient(place.tracking_uri)
+    client = tracking.client(place.tracking_uri)
     for remains in _remains(place.experiment_id, {run.info.run_id for run in dead}):
         _put_away(client, place.experiment_id, remains)
 
@@ -167,7 +167,7 @@ def drop_strays(place: Place, accepted: Collection[str]) -> None:
 
     A worker's task that was repeated leaves such runs, and so does a request that was repeated since its answer was lost.
     """
-    client = MlflowClient(place.tracking_uri)
+    client = tracking.client(place.tracking_uri)
     strays, kept = list[str](), list[str]()
     for run in tracking.search(place.experiment_id, f"tags.{SWEEP} = '{place.sweep_id}'"):
         parent = run.data.tags.get(MLFLOW_PARENT_RUN_ID)

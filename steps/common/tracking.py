@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from common.options import InputError, as_texts, one_line, quoted, say
+from common.options import InputError, WorkError, as_texts, one_line, quoted, say
 
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -42,6 +42,8 @@ EXAMPLE_ROWS = 5
 LONGEST_TAG = 5000
 PAGE = 1000
 SQLITE = "sqlite:///"
+# How MLflow calls an answer of a server that ended in the middle, and how long to wait before the next question.
+BROKEN_OFF, PAUSES_S = "Connection broken", (1.0, 5.0)
 ALLOW_PICKLE = "MLFLOW_ALLOW_PICKLE_DESERIALIZATION"
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 SERVERS = ("http", "https", "databricks", "postgresql", "mysql", "mssql")
@@ -120,6 +122,33 @@ def _end_badly(client: MlflowClient, run_id: str, error: BaseException) -> None:
             client.set_terminated(run_id, status)
         finally:
             mlflow.end_run(status)  # for MLflow itself to know that none is active
+
+
+class _Patient:
+    """A client that asks again where an answer broke off on its way, which MLflow's own does not."""
+
+    def __init__(self, client: MlflowClient) -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._client, name)
+
+        def ask(*arguments: Any, **named: Any) -> Any:
+            for pause in PAUSES_S:
+                try:
+                    return method(*arguments, **named)
+                except MlflowException as error:
+                    if BROKEN_OFF not in str(error):
+                        raise
+                    time.sleep(pause)
+            return method(*arguments, **named)
+
+        return ask
+
+
+def client(uri: str) -> MlflowClient:
+    """A client of the store at `uri`. What it asks for twice, for want of an answer, may have been done twice."""
+    return cast(MlflowClient, _Patient(MlflowClient(uri))) if is_server(uri) else MlflowClient(uri)
 
 
 def status_after(error: BaseException) -> str:
@@ -208,7 +237,7 @@ def reason(error: BaseException) -> str:
         return str(processes.interruption())
     if isinstance(error, KeyboardInterrupt):
         return text or "interrupted"
-    named = text if type(error).__module__ == "common.options" else f"{type(error).__name__}: {text}"
+    named = text if isinstance(error, InputError | WorkError) else f"{type(error).__name__}: {text}"
     return named[:LONGEST_TAG]
 
 
