@@ -72,15 +72,13 @@ def test_what_is_told_to_end_is_killed_on_its_runs_and_leaves_no_process(
             time.sleep(0.1)
 
 
-@pytest.mark.parametrize("command", ["step", "mlflow run"])
-def test_a_sweep_that_was_killed_is_resumed_without_loss_or_double(own: Store, tmp_path: Path, command: str) -> None:
-    started = Started(tmp_path, own, COMMANDS[command])
+def test_a_sweep_that_was_killed_is_resumed_without_loss_or_double(own: Store, tmp_path: Path) -> None:
+    started = Started(tmp_path, own, COMMANDS["mlflow run"])
     started.wait_for(15)
     started.kill()
     whole = [run.info.run_id for run in own.runs() if run.info.run_name == "Biscoe" and run.info.status == "FINISHED"]
     assert len(whole) == 1
-    resume = {"step": ["--resume=true"], "mlflow run": ["-P", "resume=true"]}[command]
-    again = Started(tmp_path, own, COMMANDS[command] + resume)
+    again = Started(tmp_path, own, [*COMMANDS["mlflow run"], "-P", "resume=true"])
     assert again.process.wait() == 0, again.output
     assert "1 of 3 groups are taken over, finished, from" in again.output
     assert "RUNNING" not in statuses(own).values()
