@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1] / "steps"))
 
 import mlflow
+import psutil
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelStatus, Run
 
@@ -192,6 +194,14 @@ def main() -> int:
     return int(bool(count.remarks))
 
 
+def wait_for_last_words() -> None:
+    """Until what is to be said of a run after `mlflow run` has been said: a run that had nothing to do is deleted then."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if any(part.endswith("afterword.py") for part in process.cmdline()):
+                process.wait(timeout=60)
+
+
 def one_round(store: Path, whole: float, kills: int, chance: random.Random, count: Count) -> None:
     """Begins a sweep on the store, kills it and those that resume it, and lets the last one come to its end."""
     parameters, through_mlflow = list[str](), chance.random() < 0.5
@@ -212,6 +222,7 @@ def one_round(store: Path, whole: float, kills: int, chance: random.Random, coun
         process = start(store, parameters, through_mlflow)
     if code := process.wait():
         count.note("lost", 1, f"{store}: the last resume ended with {code}: {(store / 'output.txt').read_text()[-2000:]}")
+    wait_for_last_words()
     count.note("remade", len(whole_groups - finished_groups(store)), f"{store}: finished groups were made again")
 
 
