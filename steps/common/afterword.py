@@ -16,7 +16,8 @@ STEP_ENDS_S, MLFLOW_WRITES_S, LOOK_S = 60.0, 10.0, 0.1
 
 def leave(word: str, run_id: str, step: int, above: int) -> None:
     """Starts a process that says `word` on the run, after the process `step`, which `mlflow run` in `above` has started."""
-    command = [sys.executable, os.path.abspath(__file__), word, run_id, str(step), str(above)]
+    # -P: of the modules beside this one, none is to stand in for a library's.
+    command = [sys.executable, "-P", os.path.abspath(__file__), word, run_id, str(step), str(above)]
     nowhere = subprocess.DEVNULL
     subprocess.Popen(command, stdin=nowhere, stdout=nowhere, stderr=nowhere, start_new_session=True)
 

@@ -130,7 +130,7 @@ def end() -> None:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Within the block, a signal to end raises Interrupted, once; one that came before it does so at once."""
+    """Within the block, a signal to end raises Interrupted until that is handled; one that came before does so at once."""
     _Told.interruptible = _Told.listening
     try:
         if was_told_to_end():
