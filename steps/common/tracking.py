@@ -20,6 +20,7 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 import mlflow
 from mlflow import MlflowClient
 from mlflow.data.code_dataset_source import CodeDatasetSource
+from mlflow.data.dataset import Dataset
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import Param, Run
 from mlflow.exceptions import MlflowException
@@ -44,6 +45,8 @@ PAGE = 1000
 SQLITE = "sqlite:///"
 # How MLflow calls an answer of a server that ended in the middle, and how long to wait before the next question.
 BROKEN_OFF, PAUSES_S = "Connection broken", (1.0, 5.0)
+# How SQLite and PostgreSQL, and MySQL and SQL Server, call a second row with the same key.
+DUPLICATE = ("unique constraint", "duplicate")
 ALLOW_PICKLE = "MLFLOW_ALLOW_PICKLE_DESERIALIZATION"
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 SERVERS = ("http", "https", "databricks", "postgresql", "mysql", "mssql")
@@ -253,7 +256,20 @@ def log_rows(frame: "pd.DataFrame", source: str, name: str, target: str | None =
         # MLflow 3.17 registers its source of local files twice, and warns of the two on each use.
         warnings.filterwarnings("ignore", message="The specified dataset source can be interpreted in multiple ways")
         rows = mlflow.data.from_pandas(frame, source=source, name=name, targets=target)
-    mlflow.log_input(rows, context="training")
+    _log_input(rows)
+
+
+def _log_input(rows: Dataset) -> None:
+    """Logs a dataset of the active run, again where another process has logged the same one in between.
+
+    Stores look whether they have it and then write it: of two that come first, one is refused, and finds it there afterwards.
+    """
+    try:
+        mlflow.log_input(rows, context="training")
+    except MlflowException as error:
+        if not any(sign in str(error).lower() for sign in DUPLICATE):
+            raise
+        mlflow.log_input(rows, context="training")
 
 
 def log_figure(figure: "Figure", name: str) -> None:
@@ -266,7 +282,7 @@ def log_figure(figure: "Figure", name: str) -> None:
 def log_source_used(source: str, rows: int, left_out: int) -> None:
     """Logs a table that is read where it lies, too large perhaps to be looked at here, as the active run's dataset."""
     tags = {"mlflow.source.name": source}
-    mlflow.log_input(MetaDataset(CodeDatasetSource(tags), name=source), context="training")
+    _log_input(MetaDataset(CodeDatasetSource(tags), name=source))
     mlflow.log_metrics({"n_rows": rows, "n_rows_left_out": left_out})
 
 

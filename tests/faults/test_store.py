@@ -10,9 +10,11 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import dbscan_sweep
 import mlflow
+import pandas as pd
 import pytest
 from conftest import Steps, Store, empty_store, open_store
 from mlflow.entities import LoggedModelStatus
@@ -21,6 +23,7 @@ from pyspark.sql import SparkSession
 from servers import Server, environment, postgresql, server
 
 from clustering.resume import logged_models
+from common import tracking
 from common.options import PROJECT, shortest
 
 pytestmark = pytest.mark.faults
@@ -247,8 +250,34 @@ def test_eight_sweeps_at_once_share_a_new_sqlite_file(tmp_path: Path, tiny: list
     assert_whole(store, ("a", "b"), (0.5, 0.9), SWEEPS)
 
 
-def test_eight_sweeps_at_once_share_a_server_on_postgresql(tmp_path: Path, tiny: list[str]) -> None:
-    with postgresql(tmp_path) as uri, server(tmp_path, uri) as started:
-        sweeps = start_sweep(tmp_path, started.url, *tiny, program=EIGHT)
-        assert (sweeps.communicate()[1], sweeps.returncode) == ("", 0)
-        assert_whole(Store(started.url), ("a", "b"), (0.5, 0.9), SWEEPS)
+@pytest.fixture(scope="module")
+def on_postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    folder = tmp_path_factory.mktemp("on_postgresql")
+    with postgresql(folder) as uri, server(folder, uri) as started:
+        yield Store(started.url)
+
+
+def test_eight_sweeps_at_once_share_a_server_on_postgresql(on_postgresql: Store, tmp_path: Path, tiny: list[str]) -> None:
+    sweeps = start_sweep(tmp_path, on_postgresql.uri, *tiny, program=EIGHT)
+    assert (sweeps.communicate()[1], sweeps.returncode) == ("", 0)
+    assert_whole(on_postgresql, ("a", "b"), (0.5, 0.9), SWEEPS)
+
+
+def test_a_new_dataset_that_eight_log_at_the_same_moment_is_one_of_all_their_runs(
+    on_postgresql: Store, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(on_postgresql, monkeypatch)
+    experiment, together = on_postgresql.client.create_experiment("datasets"), Barrier(SWEEPS)
+
+    def log(number: int) -> None:
+        with mlflow.start_run(experiment_id=experiment):
+            together.wait()
+            tracking.log_rows(pd.DataFrame({"x": [number]}), "here.csv", f"table {number}")
+
+    for number in range(20):
+        with ThreadPoolExecutor(SWEEPS) as pool:
+            list(pool.map(log, [number] * SWEEPS))
+    runs = on_postgresql.runs("datasets")
+    assert Counter(rows.dataset.name for run in runs for rows in run.inputs.dataset_inputs) == Counter(
+        [f"table {number}" for number in range(20)] * SWEEPS
+    )
