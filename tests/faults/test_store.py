@@ -36,6 +36,7 @@ FULL_BUT_KIB = 100
 # MLflow waits for a locked database for 20 s.
 SHORT_LOCK_S, LONG_LOCK_S = 6, 25
 SWEEPS, EIGHT = 8, Path(__file__).with_name("eight.py")
+ROUNDS = 6
 
 
 def start_sweep(folder: Path, uri: str, *options: str, program: Path = SCRIPT, **variables: str) -> subprocess.Popen[str]:
@@ -274,10 +275,10 @@ def test_a_new_dataset_that_eight_log_at_the_same_moment_is_one_of_all_their_run
             together.wait()
             tracking.log_rows(pd.DataFrame({"x": [number]}), "here.csv", f"table {number}")
 
-    for number in range(20):
+    for number in range(ROUNDS):
         with ThreadPoolExecutor(SWEEPS) as pool:
             list(pool.map(log, [number] * SWEEPS))
     runs = on_postgresql.runs("datasets")
     assert Counter(rows.dataset.name for run in runs for rows in run.inputs.dataset_inputs) == Counter(
-        [f"table {number}" for number in range(20)] * SWEEPS
+        [f"table {number}" for number in range(ROUNDS)] * SWEEPS
     )
