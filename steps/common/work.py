@@ -68,7 +68,8 @@ def of_texts(step: str, texts: Mapping[str, str], data: str) -> Work:
 
 def code() -> str:
     """A digest of this project's code and of the versions that it asks for."""
-    files = [*sorted(options.PROJECT.glob("steps/**/*.py")), options.PROJECT / "requirements.txt"]
+    pins = [options.PROJECT / f"requirements.{kind}" for kind in ("txt", "lock")]
+    files = [*sorted(options.PROJECT.glob("steps/**/*.py")), *pins]
     return _digest(part for file in files for part in (file.name.encode(), file.read_bytes()))
 
 
