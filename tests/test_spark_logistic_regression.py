@@ -1,5 +1,6 @@
 """Which species is it? The Spark step's run, its split, and its model."""
 
+import dbscan_sweep
 import mlflow
 import pandas as pd
 import pytest
@@ -32,6 +33,14 @@ def test_its_run_holds_what_the_interface_names_and_a_model_that_takes_raw_rows(
     assert set(served) <= {"Adelie", "Chinstrap", "Gentoo"}
     assert mlflow.models.get_model_info(uri).saved_input_example_info is not None
     assert capfd.readouterr().err == ""
+
+
+def test_two_classes_are_told_apart_in_a_session_in_which_a_sweep_ran_before(
+    store: Store, step: Steps, session: SparkSession
+) -> None:
+    assert step(dbscan_sweep, eps="0.5", models="none") == 0
+    assert step(spark_logistic_regression, target="sex", features="bill_length_mm,body_mass_g") == 0
+    assert store.only("spark_logistic_regression").data.metrics["eval_acc"] > 0.6
 
 
 def test_the_split_is_the_same_on_any_number_of_partitions_and_another_with_another_seed(session: SparkSession) -> None:

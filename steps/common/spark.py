@@ -112,6 +112,29 @@ def kept(frame: "DataFrame") -> "DataFrame":
         return frame
 
 
+def tag_jobs(session: "SparkSession", tag: str) -> None:
+    """Gives the jobs that this thread starts from now on a tag, for `end_jobs`.
+
+    A classic session's own tags would leave in it what cannot be serialised, and with it the models that are fitted there.
+    """
+    if _is_connect(session):
+        session.addTag(tag)
+    else:
+        session.sparkContext.addJobTag(tag)
+
+
+def end_jobs(session: "SparkSession", tag: str) -> None:
+    """Ends the jobs that bear the tag."""
+    if _is_connect(session):
+        session.interruptTag(tag)
+    else:
+        session.sparkContext.cancelJobsWithTag(tag)
+
+
+def _is_connect(session: "SparkSession") -> bool:
+    return type(session).__module__.startswith("pyspark.sql.connect")
+
+
 def tasks_at_once(session: "SparkSession") -> int:
     """About how many tasks the session runs at the same time: as many as it has partitions to shuffle into."""
     return int(session.conf.get("spark.sql.shuffle.partitions") or 1)

@@ -53,7 +53,7 @@ def results(
     slice_of_group = F.pmod(F.xxhash64(key), F.lit(n_slices))
 
     def collected(number: int) -> list[Any]:
-        session.addTag(tag)
+        spark.tag_jobs(session, tag)
         some = kept.where(slice_of_group == number) if n_slices > 1 else kept
         return some.groupBy(key).applyInPandas(function, schema).collect()
 
@@ -73,6 +73,6 @@ def results(
         # Where the same signal has ended Spark itself, there is nothing left to be told.
         with suppress(PySparkException, Py4JError, OSError):
             if jobs:
-                session.interruptTag(tag)
+                spark.end_jobs(session, tag)
             if kept is not frame:
                 kept.unpersist()
