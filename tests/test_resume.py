@@ -1,6 +1,8 @@
 """A sweep that takes up another one: what it takes over, what it makes anew, and when it leaves the other one alone."""
 
 import shutil
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -16,6 +18,7 @@ import pytest
 from conftest import SEED_ROWS, Steps, Store
 from mlflow.entities import Run
 from pyspark.sql import SparkSession
+from servers import environment
 
 from common import lease, processes, takeover, tracking, work
 from common.options import WorkError
@@ -319,6 +322,25 @@ def test_a_run_whose_process_died_while_it_was_starting_is_ended(store: Store, s
     assert step(dbscan_sweep, eps=EPS, resume="true") == 0
     assert store.client.get_run(opened.info.run_id).info.status == "KILLED"
     assert store.client.get_run(other.info.run_id).info.status == "RUNNING"
+
+
+@pytest.mark.parametrize(("where", "status"), [("here", "RUNNING"), ("elsewhere", "KILLED")])
+def test_a_run_that_an_mlflow_run_at_this_store_may_have_opened_is_left_alone(
+    store: Store, step: Steps, session: SparkSession, tmp_path: Path, where: str, status: str
+) -> None:
+    # What `mlflow run` looks like before it has started its step.
+    (tmp_path / "mlflow").write_text("import time\nprint(flush=True)\ntime.sleep(600)")
+    uri = {"here": "sqlite:///mlflow.db", "elsewhere": "sqlite:///other.db"}[where]
+    command = [sys.executable, "mlflow", "run", "."]
+    with subprocess.Popen(command, env=environment(MLFLOW_TRACKING_URI=uri), stdout=subprocess.PIPE) as starting:
+        assert starting.stdout
+        starting.stdout.readline()
+        experiment = store.client.get_experiment_by_name("penguins").experiment_id
+        opened = store.client.create_run(experiment, tags={"mlflow.project.entryPoint": "dbscan_sweep"})
+        store.client.log_param(opened.info.run_id, "eps", "0.5,0.9")
+        assert step(dbscan_sweep, eps=EPS, resume="true") == 0
+        starting.kill()
+    assert store.client.get_run(opened.info.run_id).info.status == status
 
 
 def test_main_takes_over_the_steps_that_finished_and_runs_the_others(

@@ -1,5 +1,6 @@
 """Runs that take up others: those that did the same work and died are found, claimed once and for good, and ended."""
 
+import os
 import shlex
 import time
 from collections.abc import Mapping
@@ -146,10 +147,19 @@ def close_steps(dead: Run, but: str) -> None:
 def _may_have_opened(process: psutil.Process, run: Run) -> bool:
     """Whether the process is an `mlflow run` that was there before the run, and is not at work on another one."""
     command = process.cmdline()
-    if "run" not in command or not any(part.endswith("mlflow") for part in command[:3]):
+    if "run" not in command or not any(part.endswith("mlflow") for part in command[:3]) or _has_another_store(process):
         return False
     at_work = any("MLFLOW_RUN_ID" in child.environ() for child in process.children())
     return not at_work and process.create_time() * 1000 <= run.info.start_time
+
+
+def _has_another_store(process: psutil.Process) -> bool:
+    """Whether the process keeps its runs in an SQLite file that is not this one's; a server may have many names."""
+    theirs, ours = process.environ().get("MLFLOW_TRACKING_URI", ""), tracking.absolute_uri()
+    if not (theirs.startswith(tracking.SQLITE) and ours.startswith(tracking.SQLITE)):
+        return False
+    there = os.path.join(process.cwd(), theirs.removeprefix(tracking.SQLITE))
+    return bool(os.path.realpath(there) != os.path.realpath(ours.removeprefix(tracking.SQLITE)))
 
 
 def why_afresh(experiment_id: str, this: Work) -> str:
