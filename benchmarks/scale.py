@@ -1,8 +1,8 @@
 """What many groups cost: runs a second against the bare client's on the same store, and the driver's memory.
 
 Each sweep runs in a process of its own on a fresh SQLite store: groups of 200 records, nine eps, the best model of each group.
-Then the same tree is written to the same store by the bare client alone, with nothing computed. `--wide` groups are swept with
-`runs=groups`.
+Then the same tree, with the same tags and parameters, is written to the same store by the bare client alone, with nothing
+computed. `--wide` groups are swept with `runs=groups`.
 """
 
 import json
@@ -91,7 +91,8 @@ def bare(folder: Path, run_id: str, groups: int, with_data: bool) -> float:
         return sweep.Group(name, RECORDS, found.outcomes, EPS[5])
 
     def opened(name: str, parent: str) -> str:
-        run = client.create_run(place.experiment_id, run_name=name, tags={"mlflow.parentRunId": parent}).info.run_id
+        tags = {**place.tags, ledger.SWEEP: run_id, "mlflow.parentRunId": parent}
+        run = client.create_run(place.experiment_id, run_name=name, tags=tags).info.run_id
         if with_data:
             client.log_inputs(run, datasets=place.datasets)
         return str(run)
@@ -103,10 +104,10 @@ def bare(folder: Path, run_id: str, groups: int, with_data: bool) -> float:
             for step, outcome in enumerate(found.outcomes):
                 child = opened(f"bare-{group}-eps{outcome.eps}", parent)
                 logged = None
-                if step == 5:
-                    logged = client.create_logged_model(place.experiment_id, name="model", source_run_id=child)
-                metrics = [Metric(name, value, now, 0) for name, value in outcome.metrics.items()]
                 params = {"group": str(group), "eps": str(outcome.eps), "min_samples": "3"}
+                if step == 5:
+                    logged = client.create_logged_model(place.experiment_id, "model", source_run_id=child, params=params)
+                metrics = [Metric(name, value, now, 0) for name, value in outcome.metrics.items()]
                 client.log_batch(child, metrics=metrics, params=[Param(*item) for item in params.items()])
                 if logged:
                     ledger._store_model(client, place, model, child, logged)

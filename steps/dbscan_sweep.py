@@ -6,7 +6,7 @@ sweep's own run the table of all results (`results.csv`, `results.json`) and the
 """
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from common import options, spark
 
@@ -134,10 +134,11 @@ def log_in_worker(records: pd.DataFrame, parameters: Parameters, place: Place) -
     tracking.quiet()
     mlflow.set_tracking_uri(place.tracking_uri)
     group = cluster(records, parameters)
-    try:
-        logged, failure = ledger.record(place, group), ""
-    except ledger.GroupError as error:
-        logged, failure = error.logged, str(error)
+    with tracking.showing(place.credentials):
+        try:
+            logged, failure = ledger.record(place, group), ""
+        except ledger.GroupError as error:
+            logged, failure = error.logged, str(error)
     return _sent(group, [(group.n_records, group.best_eps, failure, logged.run_id, logged.rows)])
 
 
@@ -189,6 +190,7 @@ def without(frame: DataFrame, groups: Collection[str]) -> DataFrame:
 def run_in_spark(frame: DataFrame, n_slices: int, parameters: Parameters, place: Place) -> Generator[Received, None, None]:
     """What the workers send back, by group, some groups at a time. Raises WorkError where Spark fails."""
     if parameters.log_from == "executors":
+        place = replace(place, credentials=tracking.credentials())
         work_on = partial(log_in_worker, parameters=parameters, place=place)
     else:
         work_on = partial(cluster_in_worker, parameters=parameters)

@@ -1,4 +1,4 @@
-"""Real servers for the tests: MLflow's, which can be killed and started again on its port, and a PostgreSQL."""
+"""Real commands and servers for the tests: `mlflow run`, MLflow's server, which can be killed and come back, a PostgreSQL."""
 
 import os
 import signal
@@ -13,12 +13,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from common.tracking import PASSWORD, USERNAME
+
+USER = {USERNAME: "ada", PASSWORD: "a password of twelve signs or more"}
+
 
 def environment(**more: str) -> dict[str, str]:
     """This process's, with the tests' Python first on the path as in README's commands, and no run of anybody's."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "PENGUINS_"))}
     path = os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", "")])
     return {**kept, "PATH": path, "DO_NOT_TRACK": "true", **more}
+
+
+def mlflow_run(*arguments: str, folder: Path, **more: str) -> subprocess.CompletedProcess[str]:
+    """`mlflow run` with these arguments in the folder, with `more` in its environment."""
+    command = ["mlflow", "run", *arguments]
+    return subprocess.run(command, cwd=folder, env=environment(**more), capture_output=True, text=True, check=False)
 
 
 def free_port() -> int:
@@ -30,8 +40,9 @@ def free_port() -> int:
 class Server:
     """A tracking server on a port of its own that keeps its runs at `store_uri` and its artifacts in `folder`."""
 
-    def __init__(self, folder: Path, store_uri: str) -> None:
+    def __init__(self, folder: Path, store_uri: str, *options: str, **variables: str) -> None:
         self.folder, self.store_uri, self.port = folder, store_uri, free_port()
+        self.options, self.variables = options, variables
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -41,10 +52,15 @@ class Server:
     def start(self) -> None:
         """Starts it, again perhaps; returns once it answers."""
         command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"]
-        command += ["--backend-store-uri", self.store_uri, "--artifacts-destination", f"{self.folder}/artifacts"]
+        command += ["--backend-store-uri", self.store_uri, "--artifacts-destination", f"{self.folder}/artifacts", *self.options]
         with open(self.folder / "output.txt", "ab") as output:
             self.process = subprocess.Popen(
-                command, cwd=self.folder, env=environment(), stdout=output, stderr=output, start_new_session=True
+                command,
+                cwd=self.folder,
+                env=environment(**self.variables),
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
             )
         wait_until_it_answers(f"{self.url}/health", self.folder / "output.txt")
 
@@ -57,9 +73,9 @@ class Server:
 
 
 @contextmanager
-def server(folder: Path, store_uri: str) -> Iterator[Server]:
-    """A tracking server that answers, ended at the end of the block."""
-    started = Server(folder, store_uri)
+def server(folder: Path, store_uri: str, *options: str, **variables: str) -> Iterator[Server]:
+    """A tracking server that answers, ended at the end of the block; with more options and variables of its environment."""
+    started = Server(folder, store_uri, *options, **variables)
     try:
         started.start()
         yield started
@@ -75,6 +91,22 @@ def wait_until_it_answers(address: str, output: Path) -> None:
         except (urllib.error.URLError, OSError):
             time.sleep(0.1)
     raise AssertionError(output.read_text())
+
+
+@contextmanager
+def team_server(folder: Path) -> Iterator[Server]:
+    """A server as a team has it: on PostgreSQL, and for those who can show that they are the user `USER`."""
+    (folder / "auth.ini").write_text(
+        "[mlflow]\ndefault_permission = READ\ndatabase_uri = sqlite:///auth.db\nadmin_username = " + USER[USERNAME] + "\n"
+        "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
+    )
+    variables = {
+        "MLFLOW_AUTH_CONFIG_PATH": str(folder / "auth.ini"),
+        "MLFLOW_AUTH_ADMIN_PASSWORD": USER[PASSWORD],
+        "MLFLOW_FLASK_SERVER_SECRET_KEY": "of the tests alone",
+    }
+    with postgresql(folder) as uri, server(folder, uri, "--app-name", "basic-auth", **variables) as started:
+        yield started
 
 
 @contextmanager

@@ -16,7 +16,7 @@ import ridge_search
 import spark_logistic_regression
 from conftest import Steps, Store
 from pyspark.sql import SparkSession
-from test_mlflow_run import mlflow_run
+from servers import mlflow_run
 
 from common import dataset, options, tracking
 from common.options import PROJECT

@@ -1,17 +1,14 @@
-"""The real thing: `mlflow run` in processes of its own, from this folder, from a git URL, in an environment that uv builds."""
+"""The real thing: `mlflow run` in processes of its own, from this folder, and in an environment that uv builds."""
 
 import os
-import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from conftest import Store, open_store
-from servers import environment, free_port
+from servers import environment, mlflow_run
 
 from common.options import PROJECT
 
@@ -22,11 +19,6 @@ TREE = {
     "dbscan_sweep": {"Biscoe", "Dream", "Torgersen"},
 }
 EPS = ("0.1", "0.2", "0.3", "0.5", "0.7", "0.9", "1.1", "1.3", "1.5")
-
-
-def mlflow_run(*arguments: str, folder: Path, **more: str) -> subprocess.CompletedProcess[str]:
-    command = ["mlflow", "run", *arguments]
-    return subprocess.run(command, cwd=folder, env=environment(**more), capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -111,55 +103,6 @@ def test_a_name_given_on_the_command_line_stays(store: Store, tmp_path: Path) ->
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert [(run.info.run_name, run.info.status) for run in store.runs()] == [("my-run-1", "FINISHED")]
-
-
-@pytest.fixture
-def git_url(tmp_path: Path) -> Iterator[str]:
-    """A git daemon on loopback that serves this tree as it is now, committed or not."""
-    source = tmp_path / "served" / "penguins"
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    for name in listed.stdout.splitlines():
-        if (PROJECT / name).is_file():
-            (source / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(PROJECT / name, source / name)
-    for command in (["init", "-q"], ["add", "-A"], ["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "tree"]):
-        subprocess.run(["git", *command], cwd=source, check=True)
-    port = free_port()
-    served = f"--base-path={tmp_path / 'served'}"
-    daemon = subprocess.Popen(["git", "daemon", "--export-all", "--listen=127.0.0.1", f"--port={port}", served, "--reuseaddr"])
-    url = f"git://127.0.0.1:{port}/penguins"
-    try:
-        for _ in range(50):
-            if subprocess.run(["git", "ls-remote", url], capture_output=True, check=False).returncode == 0:
-                break
-            time.sleep(0.1)
-        yield url
-    finally:
-        daemon.terminate()
-        daemon.wait()
-
-
-def test_it_runs_from_a_git_url_in_another_folder(store: Store, git_url: str, tmp_path: Path) -> None:
-    folder = tmp_path / "elsewhere"
-    folder.mkdir()
-    done = mlflow_run(
-        git_url, "-P", "steps=logistic_regression,ridge_search", "-P", "alphas=1,2", "--env-manager", "local",
-        "--experiment-name", "penguins", folder=folder, MLFLOW_TRACKING_URI=store.uri,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    steps = store.children(store.only("main"))
-    assert {name: run.info.status for name, run in steps.items()} == {
-        "logistic_regression": "FINISHED",
-        "ridge_search": "FINISHED",
-    }
-    assert set(store.children(steps["ridge_search"])) == {"alpha=1", "alpha=2"}
-    assert list(folder.iterdir()) == []
 
 
 def test_uv_builds_the_environment_of_the_project(store: Store, tmp_path: Path) -> None:

@@ -7,10 +7,10 @@ import csv
 import io
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -57,6 +57,8 @@ class Place:
     group_by: str
     min_samples: int
     children: bool
+    # What a worker that logs shows the tracking server; the others have none.
+    credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def in_flight(self) -> int:

@@ -156,6 +156,17 @@ def _those_above() -> tuple[int, int]:
     return parent.pid, parent.ppid() if parent.name() in SHELLS else 0
 
 
+def folder_above() -> str:
+    """The folder of whoever started this process, perhaps by way of a shell; this process's own where nobody tells."""
+    import psutil
+
+    try:
+        parent, above = _those_above()
+        return str(psutil.Process(above or parent).cwd())
+    except psutil.Error:
+        return os.getcwd()
+
+
 def _watch_those_above() -> None:
     import psutil
 

@@ -6,7 +6,7 @@ import re
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -27,6 +27,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature, infer_signature
 from mlflow.models.model import ModelInfo
 from mlflow.utils import name_utils
+from mlflow.utils.credentials import read_mlflow_creds
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 
 from common import dataset, lease, processes, work
@@ -49,6 +50,8 @@ BROKEN_OFF, PAUSES_S = "Connection broken", (1.0, 5.0)
 DUPLICATE = ("unique constraint", "duplicate")
 ALLOW_PICKLE = "MLFLOW_ALLOW_PICKLE_DESERIALIZATION"
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+USERNAME, PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
+SHOWN = ("MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_INSECURE_TLS")
 SERVERS = ("http", "https", "databricks", "postgresql", "mysql", "mssql")
 
 
@@ -85,6 +88,7 @@ def step_run(entry_point: str, parameters: Any) -> Iterator[Run]:
     is open, it says which process works on it, and that it is alive.
     """
     quiet()
+    require_store_of_run()
     make_store()
     client = MlflowClient()
     tags = lease.tags() | _work_known_already(entry_point, parameters)
@@ -159,6 +163,36 @@ def status_after(error: BaseException) -> str:
     return "KILLED" if isinstance(error, KeyboardInterrupt) or processes.was_told_to_end() else "FAILED"
 
 
+def require_store_of_run() -> None:
+    """Raises InputError where `mlflow run` keeps this process's run in a store that it finds from its own folder only.
+
+    From here on that store is the one that is talked to, so that the run itself can say so.
+    """
+    run_id = os.environ.get("MLFLOW_RUN_ID")
+    uri, here = str(mlflow.get_tracking_uri()), absolute_uri()
+    if not run_id or uri == here:
+        return
+    there = absolute_uri(processes.folder_above())
+    if there == here or _holds(here, run_id) or not _holds(there, run_id):
+        return
+    mlflow.set_tracking_uri(there)
+    why = (
+        "The tracking store must be named by an absolute URI where the project does not run in the folder in which it was "
+        f"called. Got {quoted(uri)}, and this step runs in {os.getcwd()}: set MLFLOW_TRACKING_URI to {there}."
+    )
+    MlflowClient().set_tag(run_id, "error", why)
+    raise InputError(why)
+
+
+def _holds(uri: str, run_id: str) -> bool:
+    """Whether the store in a file of this machine is there and holds the run."""
+    if not Path(uri.removeprefix(SQLITE).removeprefix("file://")).exists():
+        return False
+    with suppress(MlflowException):
+        return bool(MlflowClient(uri).get_run(run_id))
+    return False
+
+
 def make_store() -> None:
     """Makes the store in one piece if it is an SQLite file that is not there: MLflow, killed at that, leaves a broken one.
 
@@ -228,6 +262,8 @@ def _is_generated(name: str) -> bool:
 
 def note_failure(run_id: str, entry_point: str, why: str) -> None:
     """Writes why it failed on a run that `mlflow run` has opened; MLflow itself then ends it FAILED."""
+    with suppress(InputError):
+        require_store_of_run()
     client = MlflowClient()
     _take_place(client, client.get_run(run_id), entry_point)
     client.set_tag(run_id, "error", why[:LONGEST_TAG])
@@ -365,14 +401,39 @@ def progress(total: int, what: str) -> Any:
     return tqdm(total=total, desc=what, unit="group", disable=not sys.stderr.isatty(), leave=False)
 
 
-def absolute_uri() -> str:
-    """The tracking store's URI as it reads from any working directory: a worker of Spark has one of its own."""
+def absolute_uri(folder: str = "") -> str:
+    """The tracking store's URI as it reads from any working directory: a worker of Spark has one of its own.
+
+    A relative one starts at `folder`, or at this process's.
+    """
     uri = str(mlflow.get_tracking_uri())
     for scheme in (SQLITE, "file://"):
         path = uri.removeprefix(scheme)
         if uri.startswith(scheme) and not os.path.isabs(path):
-            return scheme + os.path.abspath(path)
-    return uri if "://" in uri or not uri.startswith((".", "/")) else os.path.abspath(uri)
+            return scheme + os.path.abspath(os.path.join(folder, path))
+    return uri if "://" in uri or not uri.startswith((".", "/")) else os.path.abspath(os.path.join(folder, uri))
+
+
+def credentials() -> dict[str, str]:
+    """What this process shows a tracking server, as the variables of an environment in which MLflow looks for it."""
+    found = read_mlflow_creds()
+    shown = {USERNAME: found.username, PASSWORD: found.password} | {name: os.environ.get(name) for name in SHOWN}
+    return {name: value for name, value in shown.items() if value}
+
+
+@contextmanager
+def showing(shown: Mapping[str, str]) -> Iterator[None]:
+    """Within the block, `credentials` of another process are this one's; a worker of Spark may work for others afterwards."""
+    before = {name: os.environ.get(name) for name in shown}
+    os.environ.update(shown)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name)
+            else:
+                os.environ[name] = value
 
 
 def is_server(uri: str) -> bool:

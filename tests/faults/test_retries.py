@@ -5,13 +5,14 @@ import signal
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import psutil
 import pytest
-from conftest import open_store
+from conftest import Store, open_store
 from started import Started
 
 from common.options import PROJECT
@@ -33,19 +34,45 @@ def executors(session: int) -> list[psutil.Process]:
     return found
 
 
-@pytest.mark.parametrize("log_from", ["driver", "executors"])
-def test_an_executor_that_dies_in_mid_sweep_leaves_one_run_for_each_group_and_eps(
-    tmp_path: Path, initialised_database: bytes, monkeypatch: pytest.MonkeyPatch, log_from: str
-) -> None:
-    store = open_store(tmp_path, initialised_database)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", store.uri)
+def start_sweep(folder: Path, store: Store, sizes: Sequence[int], log_from: str) -> Started:
+    """A sweep of groups of these sizes on two executors."""
     random = np.random.default_rng(0)
-    rows = pd.DataFrame(random.normal(size=(GROUPS * RECORDS, 2)), columns=["x", "y"])
-    rows.insert(0, "site", np.repeat([f"site-{number:02}" for number in range(GROUPS)], RECORDS))
-    rows.to_csv(tmp_path / "sites.csv", index=False)
+    rows = pd.DataFrame(random.normal(size=(sum(sizes), 2)), columns=["x", "y"])
+    rows.insert(0, "site", np.repeat([f"site-{number:02}" for number in range(len(sizes))], sizes))
+    rows.to_csv(folder / "sites.csv", index=False)
     options = ["--data=sites.csv", "--group_by=site", "--features=x,y", f"--eps={','.join(EPS)}", f"--log_from={log_from}"]
     command = [sys.executable, str(PROJECT / "steps" / "dbscan_sweep.py"), "--spark=local-cluster[2,1,1024]", *options]
-    started = Started(tmp_path, store, command)
+    return Started(folder, store, command)
+
+
+def assert_whole(store: Store, groups: int) -> None:
+    """One finished run for each group and eps, its model, its row; nothing else."""
+    expected = ["dbscan_sweep", *[f"site-{number:02}" for number in range(groups)]]
+    expected += [f"site-{number:02}-eps{eps}" for number in range(groups) for eps in EPS]
+    runs = {run.info.run_id: run for run in store.runs()}
+    assert Counter(run.info.run_name for run in runs.values()) == Counter(expected)
+    assert {run.info.status for run in runs.values()} == {"FINISHED"}
+    models = store.client.search_logged_models([next(iter(runs.values())).info.experiment_id])
+    assert Counter(model.source_run_id for model in models) == Counter(
+        run_id for run_id, run in runs.items() if "eps" in run.data.params and "group" in run.data.params
+    ) - Counter(run_id for run_id, run in runs.items() if run.info.run_name == "dbscan_sweep")
+    table = pd.read_csv(store.artifact(store.only("dbscan_sweep"), "results.csv"))
+    assert len(table) == groups * len(EPS)
+    assert set(table["model_path"]) == {f"models:/{model.model_id}" for model in models}
+
+
+@pytest.fixture
+def own_store(tmp_path: Path, initialised_database: bytes, monkeypatch: pytest.MonkeyPatch) -> Store:
+    store = open_store(tmp_path, initialised_database)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store.uri)
+    return store
+
+
+@pytest.mark.parametrize("log_from", ["driver", "executors"])
+def test_an_executor_that_dies_in_mid_sweep_leaves_one_run_for_each_group_and_eps(
+    own_store: Store, tmp_path: Path, log_from: str
+) -> None:
+    started = start_sweep(tmp_path, own_store, [RECORDS] * GROUPS, log_from)
     started.wait_for(1)
     until = time.monotonic() + 90
     if log_from == "executors":
@@ -55,17 +82,8 @@ def test_an_executor_that_dies_in_mid_sweep_leaves_one_run_for_each_group_and_ep
         time.sleep(0.05)
     executors(started.process.pid)[0].send_signal(signal.SIGKILL)
     assert started.process.wait() == 0, started.output
-
-    expected = ["dbscan_sweep", *[f"site-{number:02}" for number in range(GROUPS)]]
-    expected += [f"site-{number:02}-eps{eps}" for number in range(GROUPS) for eps in EPS]
-    runs = {run.info.run_id: run for run in store.runs()}
-    assert Counter(run.info.run_name for run in runs.values()) == Counter(expected)
-    assert {run.info.status for run in runs.values()} == {"FINISHED"}
-    models = store.client.search_logged_models([next(iter(runs.values())).info.experiment_id])
-    assert Counter(model.source_run_id for model in models) == Counter(
-        run_id for run_id, run in runs.items() if "eps" in run.data.params and "group" in run.data.params
-    ) - Counter(run_id for run_id, run in runs.items() if run.info.run_name == "dbscan_sweep")
-    table = pd.read_csv(store.artifact(store.only("dbscan_sweep"), "results.csv"))
-    assert len(table) == GROUPS * len(EPS)
-    assert set(table["model_path"]) == {f"models:/{model.model_id}" for model in models}
+    assert_whole(own_store, GROUPS)
+    until = time.monotonic() + 10  # executors end after the driver that they have lost
+    while started.left() and time.monotonic() < until:
+        time.sleep(0.1)
     assert not started.left()
