@@ -236,21 +236,6 @@ def test_a_locked_database_is_waited_for_and_ends_a_sweep_with_a_line_after_that
     assert_whole(store, eps_values=(0.5, 0.9))
 
 
-@pytest.fixture
-def tiny(tmp_path: Path) -> list[str]:
-    """The options of a sweep of a few moments: two groups, two values of eps, one core."""
-    rows = [f"{'ab'[i % 2]},{i % 7},{i % 5}" for i in range(20)]
-    (tmp_path / "tiny.csv").write_text("\n".join(["letter,x,y", *rows]))
-    return ["--data=tiny.csv", "--group_by=letter", "--features=x,y", "--eps=0.5,0.9", "--spark=local[1]"]
-
-
-def test_eight_sweeps_at_once_share_a_new_sqlite_file(tmp_path: Path, tiny: list[str]) -> None:
-    store = Store(empty_store(tmp_path))
-    sweeps = start_sweep(tmp_path, store.uri, *tiny, program=EIGHT)
-    assert (sweeps.communicate()[1], sweeps.returncode) == ("", 0)
-    assert_whole(store, ("a", "b"), (0.5, 0.9), SWEEPS)
-
-
 @pytest.fixture(scope="module")
 def on_postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     folder = tmp_path_factory.mktemp("on_postgresql")
@@ -258,10 +243,15 @@ def on_postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
         yield Store(started.url)
 
 
-def test_eight_sweeps_at_once_share_a_server_on_postgresql(on_postgresql: Store, tmp_path: Path, tiny: list[str]) -> None:
-    sweeps = start_sweep(tmp_path, on_postgresql.uri, *tiny, program=EIGHT)
+def test_eight_sweeps_at_once_share_a_new_sqlite_file_and_a_server_on_postgresql(on_postgresql: Store, tmp_path: Path) -> None:
+    rows = [f"{'ab'[i % 2]},{i % 7},{i % 5}" for i in range(20)]
+    (tmp_path / "tiny.csv").write_text("\n".join(["letter,x,y", *rows]))
+    in_file = Store(empty_store(tmp_path))
+    options = ["--data=tiny.csv", "--group_by=letter", "--features=x,y", "--eps=0.5,0.9"]
+    sweeps = start_sweep(tmp_path, "", in_file.uri, on_postgresql.uri, "--", *options, program=EIGHT)
     assert (sweeps.communicate()[1], sweeps.returncode) == ("", 0)
-    assert_whole(on_postgresql, ("a", "b"), (0.5, 0.9), SWEEPS)
+    for store in (in_file, on_postgresql):
+        assert_whole(store, ("a", "b"), (0.5, 0.9), SWEEPS)
 
 
 def test_a_new_dataset_that_eight_log_at_the_same_moment_is_one_of_all_their_runs(
