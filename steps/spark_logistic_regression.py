@@ -51,7 +51,7 @@ from pyspark.ml.feature import IndexToString, OneHotEncoder, SQLTransformer, Str
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from common import dataset, plots, spark_table, tracking, work
+from common import dataset, plots, spark_models, spark_table, tracking, work
 
 BUCKETS = 1_000_000
 OUTPUTS = ("prediction", "probability", "rawPrediction")
@@ -147,18 +147,26 @@ def require_classes(train: DataFrame, held_out: DataFrame, target: str, test_siz
     dataset.require_both_sides(sides[0], sides[1], test_size)
 
 
-def log_model(model: PipelineModel, example: pd.DataFrame) -> str:
-    """Logs the fitted pipeline, which takes raw rows like `example`, to the active run; returns its URI."""
+def log_model(model: PipelineModel, example: pd.DataFrame, shared: str) -> str:
+    """Logs the fitted pipeline, which takes raw rows like `example`, to the active run; returns its URI.
+
+    `shared` is a folder that Spark sees, too, where it is needed.
+    """
     kinds = {name: DataType.double if kind == np.float64 else DataType.string for name, kind in example.dtypes.items()}
     schema = ModelSignature(
         inputs=Schema([ColSpec(kind, name) for name, kind in kinds.items()]),
         outputs=Schema([ColSpec(DataType.string, "prediction")]),
     )
     packages = tracking.requirements("mlflow", "pyspark", "pandas", "numpy")
-    info = mlflow.spark.log_model(
-        model, artifact_path="model", signature=schema, input_example=example, pip_requirements=packages
-    )
-    return str(info.model_uri)
+    described = {"signature": schema, "input_example": example, "pip_requirements": packages}
+    if shared:
+        return spark_models.log(model, shared, **described)
+    return str(mlflow.spark.log_model(model, artifact_path="model", **described).model_uri)
+
+
+def load_model(uri: str, shared: str) -> PipelineModel:
+    """The pipeline that `log_model` has logged."""
+    return spark_models.load(uri, shared) if shared else cast(PipelineModel, mlflow.spark.load_model(uri))
 
 
 def main(parameters: Parameters) -> None:
@@ -168,6 +176,7 @@ def main(parameters: Parameters) -> None:
         columns = dataset.used(features=features, target=target)
         dataset.require_other_names(columns, [*OUTPUTS, *names_between(features)])
         require_readable(columns)
+        shared = spark_models.shared_folder(parameters.spark)
         session = stack.enter_context(spark.session(parameters.spark))
         table = spark_table.load(session, parameters.data, columns, target)
         spark_table.require_finite(table, "features", features)
@@ -193,8 +202,9 @@ def main(parameters: Parameters) -> None:
         uri = log_model(
             model,
             train.select(*[spark_table.column(name) for name in features]).limit(tracking.EXAMPLE_ROWS).toPandas(),
+            shared,
         )
-        loaded = mlflow.spark.load_model(uri).transform(held_out)
+        loaded = load_model(uri, shared).transform(held_out)
         if not np.array_equal(confusion_matrix(loaded, target, classes), counts):
             raise options.WorkError(f"The model at {uri} does not predict as the one that was fitted.")
         tracking.print_figures(NAME, run, figures)

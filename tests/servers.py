@@ -98,7 +98,7 @@ def team_server(folder: Path) -> Iterator[Server]:
     """A server as a team has it: on PostgreSQL, and for those who can show that they are the user `USER`."""
     (folder / "auth.ini").write_text(
         "[mlflow]\ndefault_permission = READ\ndatabase_uri = sqlite:///auth.db\nadmin_username = " + USER[USERNAME] + "\n"
-        "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
+        "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\nauth_cache_ttl_seconds = 60\n"
     )
     variables = {
         "MLFLOW_AUTH_CONFIG_PATH": str(folder / "auth.ini"),
