@@ -359,9 +359,16 @@ def _as_text(table: pd.DataFrame) -> str:
 
 
 def require_shared_store(parameters: Parameters, session: SparkSession) -> None:
-    """Raises InputError where workers on other machines are to log to a store that only this machine can reach."""
+    """Raises InputError where workers are to log to a store that they cannot reach."""
     uri = tracking.absolute_uri()
-    if parameters.log_from == "driver" or tracking.is_server(uri):
+    if parameters.log_from == "driver":
+        return
+    if spark.is_serverless():
+        raise options.InputError(
+            "The 'log_from' parameter must be driver on serverless compute, whose workers reach no network. "
+            "Got 'executors' instead."
+        )
+    if tracking.is_server(uri):
         return
     master = session.conf.get("spark.master", "") if parameters.spark == "active" else parameters.spark
     if not str(master).startswith(("local", "connect-local")):
@@ -429,4 +436,4 @@ def main(parameters: Parameters) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(options.run(NAME, main, Parameters))
+    options.script(NAME, main, Parameters)

@@ -5,7 +5,6 @@ Logs `train_acc`, `eval_acc` and `auc_score`, the ROC curves, the confusion matr
 that does not score the same as the one that was fitted fails the step.
 """
 
-import sys
 from dataclasses import dataclass
 
 from common import options
@@ -117,4 +116,4 @@ def main(parameters: Parameters) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(options.run(NAME, main, Parameters))
+    options.script(NAME, main, Parameters)

@@ -302,4 +302,4 @@ def main(parameters: Parameters) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(options.run(NAME, main, Parameters))
+    options.script(NAME, main, Parameters)

@@ -5,7 +5,6 @@ parameters, the metrics (`best_cv_score`), the table of the folds and a child ru
 error against alpha and the best pipeline as the model `best_estimator`.
 """
 
-import sys
 from dataclasses import dataclass
 
 from common import options
@@ -110,4 +109,4 @@ def main(parameters: Parameters) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(options.run(NAME, main, Parameters))
+    options.script(NAME, main, Parameters)

@@ -5,7 +5,6 @@ Logs `train_acc` and `eval_acc` from the model's own summaries, the confusion ma
 which it loads back: a model that does not predict the same as the one that was fitted fails the step.
 """
 
-import sys
 from dataclasses import dataclass
 
 from common import options, spark
@@ -178,10 +177,11 @@ def main(parameters: Parameters) -> None:
         require_readable(columns)
         shared = spark_models.shared_folder(parameters.spark)
         session = stack.enter_context(spark.session(parameters.spark))
+        spark_models.find_volume(session)
         table = spark_table.load(session, parameters.data, columns, target)
         spark_table.require_finite(table, "features", features)
         tracking.log_work(work.of(NAME, parameters, table.digest))
-        sides = split(table.frame.cache(), parameters.test_size, parameters.seed)
+        sides = split(spark.kept(table.frame), parameters.test_size, parameters.seed)
         train, held_out = [side.withColumn(TRUTH, F.col(spark_table.column(target))) for side in sides]
         require_classes(train, held_out, target, parameters.test_size)
         indexer = StringIndexer(inputCol=TRUTH, outputCol=LABEL, stringOrderType="alphabetAsc").fit(train)
@@ -211,4 +211,4 @@ def main(parameters: Parameters) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(options.run(NAME, main, Parameters))
+    options.script(NAME, main, Parameters)

@@ -379,6 +379,15 @@ def run(entry_point: str, step: Callable[[P], None], declared: type[P], argv: Se
     return 0
 
 
+def script(entry_point: str, step: Callable[[P], None], declared: type[P]) -> None:
+    """Runs `step` on the command line and ends this process with its exit code, where that is not 0.
+
+    At its end a script of success says nothing: Databricks takes any exit for a failure.
+    """
+    if code := run(entry_point, step, declared):
+        sys.exit(code)
+
+
 def _say_interrupted(error: KeyboardInterrupt) -> int:
     print(one_line(error) or "interrupted", file=sys.__stderr__, flush=True)
     return processes.exit_code()

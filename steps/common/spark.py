@@ -24,6 +24,10 @@ INSTALL_JAVA = (
     "'conda install -c conda-forge openjdk=17', or set JAVA_HOME to one."
 )
 CONNECT_LOCAL = "connect-"
+# Where Spark is reached by way of Connect, as its own commands and Databricks set them.
+REMOTE = ("SPARK_REMOTE", "SPARK_CONNECT_MODE_ENABLED")
+# Spark's default, where a session does not say how many it has, as Databricks's serverless does not.
+SHUFFLE_PARTITIONS = 200
 
 # Small tables on one machine: as many shuffle partitions as cores, not merged into one worker, no page to serve, and a
 # compiler and a collector for a process that lives for a minute.
@@ -79,7 +83,8 @@ def session(where: str) -> Iterator["SparkSession"]:
         if where in _begun:
             started = SparkSession(_begun.pop(where).result())
         elif where == "active":
-            require_java()
+            if not any(name in os.environ for name in REMOTE):
+                require_java()
             started = SparkSession.builder.getOrCreate()
         elif where.startswith("sc://"):
             started = SparkSession.builder.remote(where).getOrCreate()
@@ -137,7 +142,13 @@ def _is_connect(session: "SparkSession") -> bool:
 
 def tasks_at_once(session: "SparkSession") -> int:
     """About how many tasks the session runs at the same time: as many as it has partitions to shuffle into."""
-    return int(session.conf.get("spark.sql.shuffle.partitions") or 1)
+    number = session.conf.get("spark.sql.shuffle.partitions") or "auto"
+    return int(number) if number.isdecimal() else SHUFFLE_PARTITIONS
+
+
+def is_serverless() -> bool:
+    """Whether this process runs on Databricks's serverless compute, whose workers reach no network."""
+    return os.environ.get("DATABRICKS_RUNTIME_VERSION", "").startswith("client.")
 
 
 def reason(error: Exception) -> str:

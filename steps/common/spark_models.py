@@ -14,16 +14,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlparse
 
+from mlflow.utils import databricks_utils
+
 from common.options import InputError, quoted
 
 if TYPE_CHECKING:
     import pandas as pd
     from mlflow.models import Model, ModelSignature
     from pyspark.ml import PipelineModel
+    from pyspark.sql import SparkSession
 
 # MLflow's own setting: a folder for models on their way to and from Spark.
 SHARED = "MLFLOW_DFS_TMP"
 HERE = ("localhost", "127.0.0.1", "::1")
+# On Databricks: where Volumes are mounted, and the name of the one that databricks.yml makes for models.
+VOLUMES, VOLUME = Path("/Volumes"), "penguins"
 DATA = "sparkml"
 
 
@@ -45,6 +50,30 @@ def shared_folder(where: str) -> str:
         f"Got {quoted(where)}, a Connect server elsewhere: set {SHARED} to a folder that it and this machine both see"
         f"{f' (now {quoted(given)}, which is none here)' if given else ''}, or use local[*], spark://… or connect-local[2]."
     )
+
+
+def find_volume(session: "SparkSession") -> None:
+    """On Databricks, where Spark is reached by way of Connect, tells MLflow the Volume through which models pass.
+
+    It is the one that `MLFLOW_DFS_TMP` names, or else the Volume `penguins` in the session's catalog and schema.
+    Raises InputError where neither is there.
+    """
+    if not (
+        databricks_utils.is_in_databricks_serverless_runtime() or databricks_utils.is_in_databricks_shared_cluster_runtime()
+    ):
+        return
+    given = os.environ.get(SHARED, "").removeprefix("dbfs:")
+    if Path(given).is_relative_to(VOLUMES):
+        return
+    catalog, schema = session.sql("SELECT current_catalog(), current_schema()").first() or ("", "")
+    found = VOLUMES / catalog / schema / VOLUME
+    if not found.is_dir():
+        raise InputError(
+            f"The 'spark' parameter must name a Spark whose models can be fetched. Got one of Databricks that passes them "
+            f"through a Volume, and there is no {quoted(str(found))}: create it (CREATE VOLUME {catalog}.{schema}.{VOLUME}), "
+            f"or set {SHARED} to another one."
+        )
+    os.environ[SHARED] = str(found)
 
 
 @contextmanager

@@ -8,7 +8,8 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from importlib.metadata import version
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -386,7 +387,14 @@ def signature(rows: "pd.DataFrame", predictions: Any = None) -> ModelSignature:
 
 def requirements(*packages: str) -> list[str]:
     """What a model needs to be loaded: the versions that are installed here, which MLflow else infers in 13 s a model."""
-    return [f"{package}=={version(package)}" for package in packages]
+    return [f"{package}=={_installed(package)}" for package in packages]
+
+
+def _installed(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # Databricks's own pyspark
+        return str(import_module(package).__version__)
 
 
 def print_figures(entry_point: str, run: Run, figures: dict[str, float]) -> None:
