@@ -33,6 +33,6 @@ def test_figures_are_printed_as_text() -> None:
     assert "\n  ratio    minimum " in printed
 
 
-@pytest.mark.parametrize("name", ["tracking", "metrics", "scale", "start", "main"])
+@pytest.mark.parametrize("name", ["tracking", "metrics", "scale", "start", "main", "large_table"])
 def test_every_benchmark_says_what_it_measures(name: str) -> None:
     assert "--json" in run(name, "--help")

@@ -1,13 +1,17 @@
 """Java and Spark: what is missing is said in one line with the command that installs it."""
 
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import dbscan_sweep
 import pytest
 from conftest import Steps, Store
+from servers import environment
 
 from common import spark
-from common.options import WorkError
+from common.options import PROJECT, WorkError
 
 
 def fake_java(folder: Path, says: str) -> Path:
@@ -50,6 +54,7 @@ def test_a_missing_java_fails_the_step_with_the_commands_that_install_it(
     home: str | None,
 ) -> None:
     monkeypatch.setattr("pyspark.sql.SparkSession.getActiveSession", lambda: None)
+    (tmp_path / "git").symlink_to(str(shutil.which("git")))  # which MLflow looks for
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("JAVA_HOME", raising=False)
     if home:
@@ -67,3 +72,19 @@ def test_a_missing_java_fails_the_step_with_the_commands_that_install_it(
     run = store.only("dbscan_sweep")
     assert run.info.status == "FAILED"
     assert said == f"error: {run.data.tags['error']}\n"
+
+
+def test_a_driver_without_memory_ends_with_a_line_that_says_what_to_do() -> None:
+    script = (
+        "from common import options, spark\n"
+        "try:\n"
+        "    with spark.session('local[1]') as session:\n"
+        "        session.range(1).selectExpr(\"repeat('x', 1000000000) AS text\").collect()\n"
+        "except options.WorkError as error:\n"
+        "    print(error)\n"
+    )
+    variables = environment(SPARK_DRIVER_MEMORY="512m", PYTHONPATH=str(PROJECT / "steps"))
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=variables, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.stdout == f"{spark.RAN_FULL}\n", done.stderr

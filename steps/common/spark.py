@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from threading import Thread
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from common.options import WorkError, one_line, quoted
 
@@ -29,14 +29,19 @@ REMOTE = ("SPARK_REMOTE", "SPARK_CONNECT_MODE_ENABLED")
 # Spark's default, where a session does not say how many it has, as Databricks's serverless does not.
 SHUFFLE_PARTITIONS = 200
 
+# Where the memory of the JVM is full, any thread may be the one that ends, and Spark may wait for it for ever: all of it ends.
+END_WHEN_FULL, FULL = "-XX:+ExitOnOutOfMemoryError", 3
+ENDING_S = 5
+
 # Small tables on one machine: as many shuffle partitions as cores, not merged into one worker, no page to serve, and a
 # compiler and a collector for a process that lives for a minute.
 LOCAL_SETTINGS = {
     "spark.driver.bindAddress": "127.0.0.1",
-    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    "spark.driver.extraJavaOptions": f"{END_WHEN_FULL} -XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
     "spark.driver.host": "127.0.0.1",
 }
 SETTINGS = {
+    "spark.driver.extraJavaOptions": END_WHEN_FULL,
     "spark.sql.caseSensitive": "true",
     "spark.log.level": "ERROR",
     "spark.sql.adaptive.coalescePartitions.enabled": "false",
@@ -45,6 +50,10 @@ SETTINGS = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
 }
+RAN_FULL = (
+    "Spark's driver ran out of memory. Let Spark read the table itself, by a URI such as file:///… or s3a://…, rather than "
+    "from a path of this machine, or give the driver more: set SPARK_DRIVER_MEMORY, to 4g for example (1g if it is not set)."
+)
 
 
 _begun: dict[str, "Future[SparkContext]"] = {}
@@ -94,10 +103,12 @@ def session(where: str) -> Iterator["SparkSession"]:
         raise WorkError(f"Spark could not be started at {quoted(where)}: {one_line(error)[:300]}") from error
     try:
         yield started
-    except BaseException:
+    except BaseException as error:
         # What ends the step may have ended Spark, too; of the two failures, the first one tells.
         with suppress(PySparkException, Py4JError, OSError):
             _stop(started, where)
+        if isinstance(error, Exception) and not _is_connect(started) and _ran_full():
+            raise WorkError(RAN_FULL) from error
         raise
     _stop(started, where)
 
@@ -105,6 +116,29 @@ def session(where: str) -> Iterator["SparkSession"]:
 def _stop(started: "SparkSession", where: str) -> None:
     if where != "active":
         started.stop()
+
+
+def _ran_full() -> bool:
+    """Whether the JVM that was started here is gone, or about to go, since its memory was full."""
+    from py4j.java_gateway import JavaGateway
+    from pyspark import SparkContext
+
+    gateway: JavaGateway | None = SparkContext._gateway
+    process = getattr(gateway, "proc", None)
+    if gateway is None or process is None:
+        return False
+    with suppress(subprocess.TimeoutExpired):
+        # The connection breaks a moment before the process is gone.
+        process.wait(0 if _answers(gateway) else ENDING_S)
+    return bool(process.returncode == FULL)
+
+
+def _answers(gateway: Any) -> bool:
+    try:
+        gateway.jvm.System.nanoTime()
+    except Exception:  # noqa: BLE001  # it has ended, whatever that broke
+        return False
+    return True
 
 
 def kept(frame: "DataFrame") -> "DataFrame":
@@ -170,7 +204,7 @@ def _start_classic(master: str) -> "SparkContext":
         conf.setIfMissing(key, value)
     with tempfile.TemporaryFile() as output:
         try:
-            return SparkContext(conf=conf, gateway=launch_gateway(conf, {"stderr": output}))
+            return SparkContext(conf=conf, gateway=launch_gateway(conf, {"stdout": output, "stderr": output}))
         except PySparkException as error:
             raise WorkError(f"Spark could not be started at {quoted(master)}: {_last_words(output)}") from error
 
