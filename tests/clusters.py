@@ -1,4 +1,4 @@
-"""Spark in processes of its own on loopback: a Connect server, and a standalone master with a worker."""
+"""Spark in processes of its own on loopback: a Connect server, and a standalone master with two workers."""
 
 import os
 import signal
@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pyspark
@@ -17,10 +17,10 @@ SETTINGS = ("--conf", "spark.ui.enabled=false", "--conf", "spark.driver.host=127
 
 
 @contextmanager
-def _started(folder: Path, name: str, command: list[str], sign: str) -> Iterator[None]:
+def _started(folder: Path, name: str, command: list[str], sign: str, **more: str) -> Iterator[None]:
     """A process of Spark's that works in `folder`, knows nothing of this project, and has said `sign`."""
     kept = {key: value for key, value in environment().items() if not key.startswith(("PYTHON", "SPARK_", "PYSPARK_"))}
-    variables = kept | {"SPARK_HOME": str(HOME), "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}
+    variables = kept | {"SPARK_HOME": str(HOME), "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"} | more
     output = folder / f"{name}.txt"
     with output.open("ab") as file:
         process = subprocess.Popen(command, cwd=folder, env=variables, stdout=file, stderr=file, start_new_session=True)
@@ -49,13 +49,15 @@ def connect_server(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def standalone(folder: Path) -> Iterator[str]:
-    """The URL of a standalone master with one worker of two cores."""
-    port = free_port()
-    url = f"spark://127.0.0.1:{port}"
+    """The URL of a standalone master with two workers of one core, each on what is a host of its own to Spark."""
+    url = f"spark://127.0.0.1:{free_port()}"
     start = [str(HOME / "bin" / "spark-class")]
-    ports = ["--host", "127.0.0.1", "--webui-port", str(free_port())]
-    master = [*start, "org.apache.spark.deploy.master.Master", *ports[:2], "--port", str(port), *ports[2:]]
-    limits = ["--cores", "2", "--memory", "2g", "--work-dir", str(folder / "work")]
-    worker = [*start, "org.apache.spark.deploy.worker.Worker", *ports[:2], "--webui-port", str(free_port()), *limits, url]
-    with _started(folder, "master", master, "New state: ALIVE"), _started(folder, "worker", worker, "Successfully registered"):
+    pages = ["--webui-port", "0"]
+    master = [*start, "org.apache.spark.deploy.master.Master", "--host", "127.0.0.1", "--port", url.rpartition(":")[2], *pages]
+    limits = ["--cores", "1", "--memory", "1g", "--work-dir", str(folder / "work")]
+    with ExitStack() as stack:
+        stack.enter_context(_started(folder, "master", master, "New state: ALIVE"))
+        for host in ("127.0.0.1", "127.0.0.2"):
+            worker = [*start, "org.apache.spark.deploy.worker.Worker", "--host", host, *pages, *limits, url]
+            stack.enter_context(_started(folder, f"worker-{host}", worker, "Successfully registered", SPARK_LOCAL_IP=host))
         yield url

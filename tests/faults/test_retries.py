@@ -6,13 +6,16 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import psutil
 import pytest
+from clusters import standalone
 from conftest import Store, open_store
+from servers import server
 from started import Started
 
 from common.options import PROJECT
@@ -20,6 +23,8 @@ from common.options import PROJECT
 pytestmark = pytest.mark.faults
 
 GROUPS, RECORDS, EPS = 12, 150, ("0.3", "0.6")
+# As soon as one task has ended, Spark repeats any other that takes longer.
+SPECULATION = {"interval": "100ms", "minTaskRuntime": "100ms", "multiplier": "1.1", "quantile": "0.1"}
 
 
 def executors(session: int) -> list[psutil.Process]:
@@ -34,14 +39,27 @@ def executors(session: int) -> list[psutil.Process]:
     return found
 
 
-def start_sweep(folder: Path, store: Store, sizes: Sequence[int], log_from: str) -> Started:
+def workers_in(folder: Path) -> list[psutil.Process]:
+    """The processes of Python in which the executors that work in the folder cluster their groups."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            command = " ".join(process.cmdline())
+            if Path(process.cwd()).is_relative_to(folder) and "pyspark.daemon" in command and process.parent().name() != "java":
+                found.append(process)
+    return found
+
+
+def start_sweep(
+    folder: Path, store: Store, sizes: Sequence[int], log_from: str, where: str = "local-cluster[2,1,1024]"
+) -> Started:
     """A sweep of groups of these sizes on two executors."""
     random = np.random.default_rng(0)
     rows = pd.DataFrame(random.normal(size=(sum(sizes), 2)), columns=["x", "y"])
     rows.insert(0, "site", np.repeat([f"site-{number:02}" for number in range(len(sizes))], sizes))
     rows.to_csv(folder / "sites.csv", index=False)
     options = ["--data=sites.csv", "--group_by=site", "--features=x,y", f"--eps={','.join(EPS)}", f"--log_from={log_from}"]
-    command = [sys.executable, str(PROJECT / "steps" / "dbscan_sweep.py"), "--spark=local-cluster[2,1,1024]", *options]
+    command = [sys.executable, str(PROJECT / "steps" / "dbscan_sweep.py"), f"--spark={where}", *options]
     return Started(folder, store, command)
 
 
@@ -87,3 +105,31 @@ def test_an_executor_that_dies_in_mid_sweep_leaves_one_run_for_each_group_and_ep
     while started.left() and time.monotonic() < until:
         time.sleep(0.1)
     assert not started.left()
+
+
+@pytest.mark.parametrize("log_from", ["driver", "executors"])
+def test_a_task_that_is_slow_and_so_begun_again_leaves_one_run_for_each_group_and_eps(
+    own_store: Store, tmp_path: Path, log_from: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"spark.speculation": "true"} | {f"spark.speculation.{name}": value for name, value in SPECULATION.items()}
+    given = " ".join(f"--conf {name}={value}" for name, value in settings.items())
+    monkeypatch.setenv("PYSPARK_SUBMIT_ARGS", f"{given} pyspark-shell")
+    monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
+    with standalone(tmp_path) as master, server(tmp_path, own_store.uri) as tracking:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking.url)
+        store = Store(tracking.url)
+        started = start_sweep(tmp_path, store, [RECORDS] * GROUPS, log_from, master)
+        until = time.monotonic() + 120
+        while len(store.runs()) < (6 if log_from == "executors" else 1) or not (found := workers_in(tmp_path / "work")):
+            assert started.process.poll() is None, started.output
+            assert time.monotonic() < until, started.output
+            time.sleep(0.05)
+        # Spark begins a task again on another host only.
+        found[0].suspend()
+        try:
+            assert started.process.wait(120) == 0, started.output
+            assert_whole(store, GROUPS)
+        finally:
+            started.kill()
+            with suppress(psutil.NoSuchProcess):
+                found[0].resume()
