@@ -3,14 +3,15 @@
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import mlflow
 import pandas as pd
 import pytest
 import spark_logistic_regression
-from clusters import connect_server, standalone
+from clusters import HOME, SETTINGS, connect_server, standalone
 from conftest import SEED_ROWS, Steps, Store
 from pyspark.sql import SparkSession
 from servers import USER, environment, team_server
@@ -35,17 +36,20 @@ def url(team: str, monkeypatch: pytest.MonkeyPatch) -> str:
     return team
 
 
-@pytest.fixture(scope="module", params=["sc", "spark"])
+@pytest.fixture(scope="module", params=["local-cluster[2,1,1024]", "connect-local[2]", "sc", "spark"])
 def where(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("spark")
-    with {"sc": connect_server, "spark": standalone}[request.param](folder) as started:
+    start = {"sc": connect_server, "spark": standalone}.get(request.param, lambda _: nullcontext(request.param))
+    with start(folder) as started:
         yield started
 
 
-def run(step: str, folder: Path, url: str, *options: str, user: Mapping[str, str] = USER) -> subprocess.CompletedProcess[str]:
+def run(
+    step: str, folder: Path, url: str, *options: str, user: Mapping[str, str] = USER, by: Sequence[str] = (sys.executable,)
+) -> subprocess.CompletedProcess[str]:
     """A step as a process of its own, whose environment alone holds what the server wants to see."""
     return subprocess.run(
-        [sys.executable, str(PROJECT / "steps" / f"{step}.py"), *options],
+        [*by, str(PROJECT / "steps" / f"{step}.py"), *options],
         cwd=folder,
         env=environment(MLFLOW_TRACKING_URI=url, PYSPARK_PYTHON=sys.executable, **user),
         capture_output=True,
@@ -85,7 +89,21 @@ def test_a_server_that_does_not_know_the_user_ends_a_sweep_with_a_line(team: str
     assert "401" in line
 
 
-@pytest.mark.parametrize("where", ["sc"], indirect=True)
+@pytest.mark.parametrize("where", ["spark"], indirect=True)
+def test_a_job_is_submitted_to_a_cluster(where: str, url: str, tmp_path: Path) -> None:
+    experiment = f"{where} submitted"
+    submit = [str(HOME / "bin" / "spark-submit"), "--master", where, *SETTINGS]
+    done = run(
+        "dbscan_sweep", tmp_path, url, "--spark=active", "--log_from=executors", "--eps=0.5", f"--experiment={experiment}",
+        by=submit,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    runs = Store(url).runs(experiment)
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    assert len(runs) == 1 + 3 + 3
+
+
+@pytest.mark.parametrize("where", ["connect-local[2]", "sc", "spark"], indirect=True)
 def test_a_regression_of_spark_leaves_a_model_that_is_loaded_anywhere(
     where: str, url: str, tmp_path: Path, session: SparkSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,4 +1,4 @@
-"""Models of Spark ML by way of a Connect server elsewhere, where MLflow's flavour, which wants a JVM here, cannot keep them.
+"""Models of Spark ML by way of a Connect server, where MLflow's flavour, which wants a JVM here, cannot keep them.
 
 They are stored as that flavour stores them, so that it loads them where it finds a JVM: for a serving container, for example.
 """
@@ -16,6 +16,7 @@ from urllib.parse import urlparse
 
 from mlflow.utils import databricks_utils
 
+from common import spark
 from common.options import InputError, quoted
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ def shared_folder(where: str) -> str:
 
     Raises InputError where no such folder is known.
     """
+    if where.startswith(spark.CONNECT_LOCAL):
+        return tempfile.gettempdir()
     remote = os.environ.get("SPARK_REMOTE", "") if where == "active" else where
     if not remote.startswith("sc://") or "DATABRICKS_RUNTIME_VERSION" in os.environ:  # there, MLflow finds a way itself
         return ""
