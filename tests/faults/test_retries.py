@@ -86,9 +86,9 @@ def own_store(tmp_path: Path, initialised_database: bytes, monkeypatch: pytest.M
     return store
 
 
-@pytest.mark.parametrize("log_from", ["driver", "executors"])
-def test_an_executor_that_dies_in_mid_sweep_leaves_one_run_for_each_group_and_eps(
-    own_store: Store, tmp_path: Path, log_from: str
+@pytest.mark.parametrize(("log_from", "victim"), [("driver", "executor"), ("executors", "executor"), ("executors", "worker")])
+def test_an_executor_or_a_task_that_dies_in_mid_sweep_leaves_one_run_for_each_group_and_eps(
+    own_store: Store, tmp_path: Path, log_from: str, victim: str
 ) -> None:
     started = start_sweep(tmp_path, own_store, [RECORDS] * GROUPS, log_from)
     started.wait_for(1)
@@ -98,7 +98,10 @@ def test_an_executor_that_dies_in_mid_sweep_leaves_one_run_for_each_group_and_ep
     while not executors(started.process.pid):
         assert time.monotonic() < until, started.output
         time.sleep(0.05)
-    executors(started.process.pid)[0].send_signal(signal.SIGKILL)
+    [dying, *_] = executors(started.process.pid)
+    if victim == "worker":  # its executor lives, and has a task that failed
+        [dying, *_] = [child for child in dying.children(recursive=True) if child.ppid() != dying.pid]
+    dying.send_signal(signal.SIGKILL)
     assert started.process.wait() == 0, started.output
     assert_whole(own_store, GROUPS)
     until = time.monotonic() + 10  # executors end after the driver that they have lost
