@@ -11,6 +11,7 @@ import yaml
 from conftest import SEED_ROWS
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 from test_options import STEPS
 
 from common.options import PROJECT
@@ -115,6 +116,17 @@ def test_every_direct_pin_is_exact_and_that_of_the_lock(name: str) -> None:
     assert {package: [str(pin.specifier) for pin in found] for package, found in pins.items()} == {
         package: [f"=={locked()[package]}"] for package in pins
     }
+
+
+def test_the_lowest_versions_are_of_the_same_packages_and_no_higher() -> None:
+    lowest, pins = requirements("requirements-lowest.txt"), requirements("requirements.txt")
+    assert set(lowest) == set(pins) - {"uv"}
+    for name, [pin] in lowest.items():
+        [newest] = pins[name]
+        assert Version(str(pin.specifier).removeprefix("==")) <= Version(str(newest.specifier).removeprefix("=="))
+        assert pin.extras == newest.extras
+    workflow = yaml.safe_load((PROJECT / ".github" / "workflows" / "ci.yml").read_text())
+    assert any(step.get("run") == "bash .ci/lowest" for step in workflow["jobs"]["lowest"]["steps"])
 
 
 def test_every_pin_of_the_lock_is_exact_and_names_no_host() -> None:

@@ -20,4 +20,7 @@ def pipeline(numbers: Sequence[str], texts: Sequence[str], encoding: str, estima
         "ordinal": OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=UNSEEN),
     }
     columns = ColumnTransformer([("scaled", StandardScaler(), list(numbers)), ("encoded", encoders[encoding], list(texts))])
+    # scikit-learn 1.6 keeps its list of the columns left out in a type that skops does not trust, unless it is told not to.
+    if columns.get_params(deep=False).get("force_int_remainder_cols") is True:
+        columns.set_params(force_int_remainder_cols=False)
     return Pipeline([("columns", columns), ("estimator", estimator)])
