@@ -49,7 +49,7 @@ def connect_server(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def standalone(folder: Path) -> Iterator[str]:
-    """The URL of a standalone master with two workers of one core, each on what is a host of its own to Spark."""
+    """The URL of a standalone master with two workers of one core, each on what is a host of its own to Spark (on Linux)."""
     url = f"spark://127.0.0.1:{free_port()}"
     start = [str(HOME / "bin" / "spark-class")]
     pages = ["--webui-port", "0"]

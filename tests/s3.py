@@ -41,6 +41,7 @@ class Bucket:
 @contextmanager
 def bucket(folder: Path) -> Iterator[Bucket]:
     """A bucket on an S3 server of its own, which is ended at the end of the block."""
+    subprocess.run([*PYTHON, "-c", ""], env=environment(), check=True)  # which fetches the packages
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     keys = {"AWS_ACCESS_KEY_ID": "of the tests", "AWS_SECRET_ACCESS_KEY": "alone", "AWS_DEFAULT_REGION": "us-east-1"}

@@ -121,6 +121,21 @@ def test_help_and_a_bad_parameter_answer_before_anything_heavy_is_imported(modul
         assert done.stderr.count("\n") == (1 if argument == "--seed=x" else 0)
 
 
+def test_a_script_exits_where_its_step_failed_and_returns_where_it_did_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    def step(parameters: ridge_search.Parameters) -> None:
+        if parameters.seed:
+            raise options.WorkError("no")
+
+    for argument, code in (("--seed=0", None), ("--seed=1", options.FAILED_WORK), ("--seed=x", options.WRONG_INPUT)):
+        monkeypatch.setattr(sys, "argv", ["ridge_search.py", argument])
+        ended = None
+        try:
+            options.script("ridge_search", step, ridge_search.Parameters)
+        except SystemExit as error:
+            ended = error.code
+        assert ended == code
+
+
 def test_a_bad_parameter_is_said_within_two_seconds_of_the_start() -> None:
     start = time.monotonic()
     done = subprocess.run(

@@ -4,10 +4,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, ClassVar
 
 import dbscan_sweep
 import pytest
 from conftest import Steps, Store
+from pyspark.errors import PySparkException
 from servers import environment
 
 from common import spark
@@ -72,6 +74,20 @@ def test_a_missing_java_fails_the_step_with_the_commands_that_install_it(
     run = store.only("dbscan_sweep")
     assert run.info.status == "FAILED"
     assert said == f"error: {run.data.tags['error']}\n"
+
+
+def test_a_session_that_keeps_no_frame_and_counts_no_partitions_is_served_all_the_same() -> None:
+    class Serverless:
+        """What Databricks's serverless answers."""
+
+        conf: ClassVar = {"spark.sql.shuffle.partitions": "auto"}
+
+        def persist(self) -> None:
+            raise PySparkException("[NOT_SUPPORTED_WITH_SERVERLESS] PERSIST TABLE is not supported on serverless compute.")
+
+    session: Any = Serverless()
+    assert spark.tasks_at_once(session) == spark.SHUFFLE_PARTITIONS
+    assert spark.kept(session) is session
 
 
 def test_a_driver_without_memory_ends_with_a_line_that_says_what_to_do() -> None:

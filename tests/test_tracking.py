@@ -2,6 +2,7 @@
 
 import io
 import sys
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import logistic_regression
@@ -137,3 +138,12 @@ def test_a_model_in_skops_is_loaded_even_where_pickle_is_forbidden(
     mlflow.sklearn.save_model(model, tmp_path / "m", serialization_format="skops", pip_requirements=[])
     monkeypatch.setenv(tracking.ALLOW_PICKLE, "false")
     assert tracking.load_sklearn_model(str(tmp_path / "m")).predict([[1.0]]) == model.predict([[1.0]])
+
+
+def test_a_library_without_a_record_of_its_installation_is_required_as_it_calls_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(package: str) -> str:
+        raise PackageNotFoundError(package)
+
+    monkeypatch.setattr(tracking, "version", missing)
+    monkeypatch.setattr("pyspark.__version__", "4.0.0.dev0")
+    assert tracking.requirements("pyspark") == ["pyspark==4.0.0"]

@@ -382,7 +382,7 @@ def run(entry_point: str, step: Callable[[P], None], declared: type[P], argv: Se
 def script(entry_point: str, step: Callable[[P], None], declared: type[P]) -> None:
     """Runs `step` on the command line and ends this process with its exit code, where that is not 0.
 
-    At its end a script of success says nothing: Databricks takes any exit for a failure.
+    On success it returns rather than exits: Databricks takes any exit for a failure.
     """
     if code := run(entry_point, step, declared):
         sys.exit(code)

@@ -25,11 +25,13 @@ INSTALL_JAVA = (
 )
 CONNECT_LOCAL = "connect-"
 # Where Spark is reached by way of Connect, as its own commands and Databricks set them.
-REMOTE = ("SPARK_REMOTE", "SPARK_CONNECT_MODE_ENABLED")
+REMOTE = ("SPARK_REMOTE", "SPARK_CONNECT_MODE_ENABLED", "DATABRICKS_RUNTIME_VERSION")
 # Spark's default, where a session does not say how many it has, as Databricks's serverless does not.
 SHUFFLE_PARTITIONS = 200
 
 # Where the memory of the JVM is full, any thread may be the one that ends, and Spark may wait for it for ever: all of it ends.
+# Spark's launcher adds these options to those of a site, which a setting of the session would replace.
+OPTIONS = "SPARK_SUBMIT_OPTS"
 END_WHEN_FULL, FULL = "-XX:+ExitOnOutOfMemoryError", 3
 ENDING_S = 5
 
@@ -37,11 +39,10 @@ ENDING_S = 5
 # compiler and a collector for a process that lives for a minute.
 LOCAL_SETTINGS = {
     "spark.driver.bindAddress": "127.0.0.1",
-    "spark.driver.extraJavaOptions": f"{END_WHEN_FULL} -XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
     "spark.driver.host": "127.0.0.1",
 }
 SETTINGS = {
-    "spark.driver.extraJavaOptions": END_WHEN_FULL,
     "spark.sql.caseSensitive": "true",
     "spark.log.level": "ERROR",
     "spark.sql.adaptive.coalescePartitions.enabled": "false",
@@ -199,6 +200,9 @@ def _start_classic(master: str) -> "SparkContext":
     from pyspark.errors import PySparkException
     from pyspark.java_gateway import launch_gateway
 
+    options = os.environ.get(OPTIONS, "")
+    if END_WHEN_FULL not in options:
+        os.environ[OPTIONS] = f"{options} {END_WHEN_FULL}".strip()
     conf = SparkConf().setMaster(master).setAppName("sweep")
     for key, value in _settings(master).items():
         conf.setIfMissing(key, value)

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlparse
 
 from mlflow.utils import databricks_utils
+from pyspark.errors import PySparkException
 
 from common import spark
-from common.options import InputError, quoted
+from common.options import InputError, one_line, quoted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 # MLflow's own setting: a folder for models on their way to and from Spark.
 SHARED = "MLFLOW_DFS_TMP"
 HERE = ("localhost", "127.0.0.1", "::1")
-# On Databricks: where Volumes are mounted, and the name of the one that databricks.yml makes for models.
+# On Databricks: where Volumes are mounted, and the name of the one for models.
 VOLUMES, VOLUME = Path("/Volumes"), "penguins"
 DATA = "sparkml"
 
@@ -58,8 +59,8 @@ def shared_folder(where: str) -> str:
 def find_volume(session: "SparkSession") -> None:
     """On Databricks, where Spark is reached by way of Connect, tells MLflow the Volume through which models pass.
 
-    It is the one that `MLFLOW_DFS_TMP` names, or else the Volume `penguins` in the session's catalog and schema.
-    Raises InputError where neither is there.
+    It is the one that `MLFLOW_DFS_TMP` names, or else the Volume `penguins` in the session's catalog and schema, which is made
+    if need be. Raises InputError where it cannot be.
     """
     if not (
         databricks_utils.is_in_databricks_serverless_runtime() or databricks_utils.is_in_databricks_shared_cluster_runtime()
@@ -71,11 +72,15 @@ def find_volume(session: "SparkSession") -> None:
     catalog, schema = session.sql("SELECT current_catalog(), current_schema()").first() or ("", "")
     found = VOLUMES / catalog / schema / VOLUME
     if not found.is_dir():
-        raise InputError(
-            f"The 'spark' parameter must name a Spark whose models can be fetched. Got one of Databricks that passes them "
-            f"through a Volume, and there is no {quoted(str(found))}: create it (CREATE VOLUME {catalog}.{schema}.{VOLUME}), "
-            f"or set {SHARED} to another one."
-        )
+        name = ".".join(f"`{part}`" for part in (catalog, schema, VOLUME))
+        try:
+            session.sql(f"CREATE VOLUME IF NOT EXISTS {name}")
+        except PySparkException as error:
+            raise InputError(
+                f"The 'spark' parameter must name a Spark whose models can be fetched. Got one of Databricks that passes them "
+                f"through a Volume, and {name} could not be made: {one_line(error)[:200]} Have it made, or set {SHARED} to the "
+                f"path of another one, as in {VOLUMES}/main/birds/models."
+            ) from error
     os.environ[SHARED] = str(found)
 
 

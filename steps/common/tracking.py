@@ -393,8 +393,8 @@ def requirements(*packages: str) -> list[str]:
 def _installed(package: str) -> str:
     try:
         return version(package)
-    except PackageNotFoundError:  # Databricks's own pyspark
-        return str(import_module(package).__version__)
+    except PackageNotFoundError:  # Databricks's own pyspark, whose version may end in what no registry has
+        return re.split(r"\.dev|\+", import_module(package).__version__)[0]
 
 
 def print_figures(entry_point: str, run: Run, figures: dict[str, float]) -> None:

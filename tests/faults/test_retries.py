@@ -1,6 +1,7 @@
 """Executors in processes of their own that die in mid-sweep: Spark repeats their tasks, and every run is there once."""
 
 import os
+import re
 import signal
 import sys
 import time
@@ -44,8 +45,9 @@ def workers_in(folder: Path) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
-            command = " ".join(process.cmdline())
-            if Path(process.cwd()).is_relative_to(folder) and "pyspark.daemon" in command and process.parent().name() != "java":
+            command, parent = " ".join(process.cmdline()), process.parent()
+            here = Path(process.cwd()).is_relative_to(folder)
+            if here and "pyspark.daemon" in command and parent and parent.name() != "java":
                 found.append(process)
     return found
 
@@ -98,10 +100,16 @@ def test_an_executor_or_a_task_that_dies_in_mid_sweep_leaves_one_run_for_each_gr
     while not executors(started.process.pid):
         assert time.monotonic() < until, started.output
         time.sleep(0.05)
-    [dying, *_] = executors(started.process.pid)
-    if victim == "worker":  # its executor lives, and has a task that failed
-        [dying, *_] = [child for child in dying.children(recursive=True) if child.ppid() != dying.pid]
-    dying.send_signal(signal.SIGKILL)
+    found = executors(started.process.pid)
+    if victim == "executor":
+        found[0].send_signal(signal.SIGKILL)
+    else:  # the workers of all of them: each has a task, which fails
+        for executor in found:
+            for child in executor.children(recursive=True):
+                with suppress(psutil.Error):
+                    if child.ppid() != executor.pid:
+                        child.send_signal(signal.SIGKILL)
+    assert started.process.poll() is None
     assert started.process.wait() == 0, started.output
     assert_whole(own_store, GROUPS)
     until = time.monotonic() + 10  # executors end after the driver that they have lost
@@ -133,6 +141,9 @@ def test_a_task_that_is_slow_and_so_begun_again_leaves_one_run_for_each_group_an
             assert started.process.wait(120) == 0, started.output
             assert_whole(store, GROUPS)
         finally:
-            started.kill()
             with suppress(psutil.NoSuchProcess):
                 found[0].resume()
+            if started.process.poll() is None:
+                started.kill()
+    said = "".join(log.read_text() for log in (tmp_path / "work").glob("*/*/stderr"))
+    assert re.search(r"Running task \d+\.1 in stage", said)
