@@ -12,8 +12,13 @@ from pathlib import Path
 import pyspark
 from servers import environment, free_port
 
+from common.spark import SHORT_LIVED
+
 HOME = Path(pyspark.__file__).parent
-SETTINGS = ("--conf", "spark.ui.enabled=false", "--conf", "spark.driver.host=127.0.0.1")
+SETTINGS = (
+    "--conf", "spark.ui.enabled=false", "--conf", "spark.driver.host=127.0.0.1",
+    "--conf", f"spark.driver.extraJavaOptions={SHORT_LIVED}", "--conf", f"spark.executor.extraJavaOptions={SHORT_LIVED}",
+)  # fmt: skip
 
 
 @contextmanager
@@ -21,6 +26,7 @@ def _started(folder: Path, name: str, command: list[str], sign: str, **more: str
     """A process of Spark's that works in `folder`, knows nothing of this project, and has said `sign`."""
     kept = {key: value for key, value in environment().items() if not key.startswith(("PYTHON", "SPARK_", "PYSPARK_"))}
     variables = kept | {"SPARK_HOME": str(HOME), "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"} | more
+    variables["SPARK_DAEMON_JAVA_OPTS"] = SHORT_LIVED
     output = folder / f"{name}.txt"
     with output.open("ab") as file:
         process = subprocess.Popen(command, cwd=folder, env=variables, stdout=file, stderr=file, start_new_session=True)

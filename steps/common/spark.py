@@ -37,10 +37,12 @@ ENDING_S = 5
 
 # Small tables on one machine: as many shuffle partitions as cores, not merged into one worker, no page to serve, and a
 # compiler and a collector for a process that lives for a minute.
+SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 LOCAL_SETTINGS = {
     "spark.driver.bindAddress": "127.0.0.1",
-    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    "spark.driver.extraJavaOptions": SHORT_LIVED,
     "spark.driver.host": "127.0.0.1",
+    "spark.executor.extraJavaOptions": SHORT_LIVED,
 }
 SETTINGS = {
     "spark.sql.caseSensitive": "true",

@@ -6,6 +6,7 @@ of a process share its Spark: both would take longer than they do. Exits with th
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 
 import dbscan_sweep
@@ -28,6 +29,8 @@ def sweeps(uris: Sequence[str], argv: Sequence[str]) -> int:
 def main() -> int:
     """Starts them, and waits for all."""
     at = sys.argv.index("--")
+    # Python 3.12 warns of threads beside a fork: those of the libraries are idle, and hold no lock.
+    warnings.filterwarnings("ignore", ".*multi-threaded, use of fork", DeprecationWarning)
     children = []
     for _ in range(8):
         child = os.fork()
