@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -82,12 +83,15 @@ def _resident(pid: int) -> int:
 
 def _largest_heap(pid: int) -> int:
     """The -Xmx of the driver's JVM, in MiB."""
-    try:
-        commands = [" ".join(child.cmdline()) for child in psutil.Process(pid).children(recursive=True)]
-    except psutil.Error:
-        return 0
-    found = [re.search(r"-Xmx(\d+)m", command) for command in commands if "SparkSubmit" in command]
-    return max((int(match[1]) for match in found if match), default=0)
+    largest = 0
+    with suppress(psutil.Error):
+        for child in psutil.Process(pid).children(recursive=True):
+            with suppress(psutil.Error):  # it has ended
+                command = " ".join(child.cmdline())
+                found = re.search(r"-Xmx(\d+)m", command)
+                if found and "SparkSubmit" in command:
+                    largest = max(largest, int(found[1]))
+    return largest
 
 
 def main() -> None:
