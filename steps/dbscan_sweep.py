@@ -65,6 +65,7 @@ import mlflow
 import pandas as pd
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
+from mlflow.utils.databricks_utils import is_in_databricks_serverless_runtime
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -73,7 +74,18 @@ import common
 from clustering import ledger, metrics, resume, sweep
 from clustering.ledger import COLUMNS, Logged, Place, Row
 from clustering.sweep import Group
-from common import dataset, plots, processes, spark_groups, spark_table, takeover, tracking, work
+from common import (
+    connections,
+    credentials,
+    dataset,
+    plots,
+    processes,
+    spark_groups,
+    spark_table,
+    takeover,
+    tracking,
+    work,
+)
 
 GROUP, ORDER, PAYLOAD = "group", "order", "payload"
 LONGEST_TABLE = 200
@@ -132,9 +144,10 @@ def cluster_in_worker(records: pd.DataFrame, parameters: Parameters) -> pd.DataF
 def log_in_worker(records: pd.DataFrame, parameters: Parameters, place: Place) -> pd.DataFrame:
     """Logs a group's runs from within the worker; only the rows of the table and the best eps go to the driver."""
     tracking.quiet()
+    connections.acknowledge_at_once()
     mlflow.set_tracking_uri(place.tracking_uri)
     group = cluster(records, parameters)
-    with tracking.showing(place.credentials):
+    with credentials.showing(place.credentials):
         try:
             logged, failure = ledger.record(place, group), ""
         except ledger.GroupError as error:
@@ -190,7 +203,7 @@ def without(frame: DataFrame, groups: Collection[str]) -> DataFrame:
 def run_in_spark(frame: DataFrame, n_slices: int, parameters: Parameters, place: Place) -> Generator[Received, None, None]:
     """What the workers send back, by group, some groups at a time. Raises WorkError where Spark fails."""
     if parameters.log_from == "executors":
-        place = replace(place, credentials=tracking.credentials())
+        place = replace(place, credentials=credentials.of_this_process())
         work_on = partial(log_in_worker, parameters=parameters, place=place)
     else:
         work_on = partial(cluster_in_worker, parameters=parameters)
@@ -363,7 +376,7 @@ def require_shared_store(parameters: Parameters, session: SparkSession) -> None:
     uri = tracking.absolute_uri()
     if parameters.log_from == "driver":
         return
-    if spark.is_serverless():
+    if is_in_databricks_serverless_runtime():
         raise options.InputError(
             "The 'log_from' parameter must be driver on serverless compute, whose workers reach no network. "
             "Got 'executors' instead."

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from common.tracking import PASSWORD, USERNAME
+from common.credentials import PASSWORD, USERNAME
 
 USER = {USERNAME: "ada", PASSWORD: "a password of twelve signs or more"}
 

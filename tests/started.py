@@ -13,15 +13,15 @@ from servers import environment
 
 
 class Started:
-    """A command at work on a store, in a session of processes of its own."""
+    """A command at work on a store, in a session of processes of its own, with more variables in its environment."""
 
-    def __init__(self, folder: Path, store: Store, command: list[str]) -> None:
+    def __init__(self, folder: Path, store: Store, command: list[str], **variables: str) -> None:
         self.store, self.folder = store, folder
         with open(folder / "output.txt", "ab") as output:
             self.process = subprocess.Popen(
                 command,
                 cwd=folder,
-                env=environment(MLFLOW_TRACKING_URI=store.uri, MLFLOW_EXPERIMENT_NAME="penguins"),
+                env=environment(MLFLOW_TRACKING_URI=store.uri, MLFLOW_EXPERIMENT_NAME="penguins", **variables),
                 stdout=output,
                 stderr=output,
                 start_new_session=True,

@@ -1,17 +1,20 @@
 """A real tracking server: the same tree as in a file, several runs at a time, artifacts through the server."""
 
+import socket
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import Any
 
 import dbscan_sweep
 import mlflow
 import pandas as pd
 import pytest
 from conftest import Steps, Store
+from pyspark import cloudpickle
 from pyspark.sql import SparkSession
-from servers import server
+from servers import USER, server
 
-from common import tracking
+from common import connections, tracking
 
 
 @pytest.fixture(scope="module")
@@ -57,3 +60,38 @@ def test_runs_of_a_group_are_logged_at_the_same_time(remote: Store, step: Steps,
             (run.info.start_time, run.info.end_time) for run in tracking.children(group.info.run_id, group.info.experiment_id)
         )
         assert any(later[0] < earlier[1] for earlier, later in pairwise(spans))
+
+
+@pytest.mark.parametrize("log_from", ["driver", "executors"])
+def test_workers_are_sent_the_name_and_the_password_only_where_they_log(
+    remote: Store, step: Steps, session: SparkSession, log_from: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = {name: f"the worker's {name}" for name in USER}
+    for name, value in shown.items():
+        monkeypatch.setenv(name, value)
+    sent, dumps = list[bytes](), cloudpickle.dumps
+
+    def recorded(*arguments: Any, **named: Any) -> bytes:
+        sent.append(dumps(*arguments, **named))  # type: ignore[no-untyped-call]
+        return sent[-1]
+
+    monkeypatch.setattr(cloudpickle, "dumps", recorded)
+    assert step(dbscan_sweep, eps="0.5", log_from=log_from, experiment=f"sent from {log_from}") == 0
+    assert any(b"cluster_in_worker" in pickled or b"log_in_worker" in pickled for pickled in sent)
+    for value in shown.values():
+        assert any(value.encode() in pickled for pickled in sent) == (log_from == "executors")
+
+
+@pytest.mark.skipif(not connections.OPTION, reason="Linux alone lets a process acknowledge at once")
+def test_each_answer_of_a_server_is_acknowledged_at_once(remote: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    connections.acknowledge_at_once()
+    options, set_option = list[int](), socket.socket.setsockopt
+
+    def recorded(connection: socket.socket, level: int, option: int, value: int) -> None:
+        options.append(option)
+        set_option(connection, level, option, value)
+
+    monkeypatch.setattr(socket.socket, "setsockopt", recorded)
+    for _ in range(3):
+        remote.client.search_experiments()
+    assert options.count(connections.OPTION) == 3

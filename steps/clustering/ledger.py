@@ -194,7 +194,7 @@ def storable(text: str) -> str:
 def _record_eps(place: Place, group: Group, outcome: Outcome, parent_id: str) -> str:
     client = tracking.client(place.tracking_uri)
     eps = shortest(outcome.eps)
-    run_id = _open(client, place, run_name(group.name, f"-eps{eps}"), parent_id).run_id
+    run_id = _open(client, place, run_name(group.name, f"-eps{eps}"), parent_id, _remarks(outcome)).run_id
     with _ended(client, run_id):
         params = {"group": storable(group.name), "eps": eps, "min_samples": str(place.min_samples)}
         logged = None
@@ -204,7 +204,6 @@ def _record_eps(place: Place, group: Group, outcome: Outcome, parent_id: str) ->
             run_id,
             params=[Param(key, value) for key, value in params.items()],
             metrics=_at_once(outcome.metrics, model_id=logged and logged.model_id),
-            tags=[RunTag(key, value) for key, value in _remarks(outcome).items()],
         )
         if logged is None:
             return ""

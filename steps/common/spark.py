@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from threading import Thread
 from typing import IO, TYPE_CHECKING, Any
 
+from common import credentials
 from common.options import WorkError, one_line, quoted
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ INSTALL_JAVA = (
     "'conda install -c conda-forge openjdk=17', or set JAVA_HOME to one."
 )
 CONNECT_LOCAL = "connect-"
-# Where Spark is reached by way of Connect, as its own commands and Databricks set them.
+# What tells that Spark is somewhere else, by way of Connect, or is Databricks's own: no Java is wanted here.
 REMOTE = ("SPARK_REMOTE", "SPARK_CONNECT_MODE_ENABLED", "DATABRICKS_RUNTIME_VERSION")
 # Spark's default, where a session does not say how many it has, as Databricks's serverless does not.
 SHUFFLE_PARTITIONS = 200
@@ -45,6 +46,8 @@ LOCAL_SETTINGS = {
     "spark.executor.extraJavaOptions": SHORT_LIVED,
 }
 SETTINGS = {
+    # On one machine workers have the driver's environment: what it shows a tracking server is for those alone who log.
+    **{f"spark.executorEnv.{name}": "" for name in (credentials.USERNAME, credentials.PASSWORD, credentials.TOKEN)},
     "spark.sql.caseSensitive": "true",
     "spark.log.level": "ERROR",
     "spark.sql.adaptive.coalescePartitions.enabled": "false",
@@ -181,11 +184,6 @@ def tasks_at_once(session: "SparkSession") -> int:
     """About how many tasks the session runs at the same time: as many as it has partitions to shuffle into."""
     number = session.conf.get("spark.sql.shuffle.partitions") or "auto"
     return int(number) if number.isdecimal() else SHUFFLE_PARTITIONS
-
-
-def is_serverless() -> bool:
-    """Whether this process runs on Databricks's serverless compute, whose workers reach no network."""
-    return os.environ.get("DATABRICKS_RUNTIME_VERSION", "").startswith("client.")
 
 
 def reason(error: Exception) -> str:

@@ -6,7 +6,7 @@ import re
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
@@ -28,10 +28,9 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature, infer_signature
 from mlflow.models.model import ModelInfo
 from mlflow.utils import name_utils
-from mlflow.utils.credentials import read_mlflow_creds
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 
-from common import dataset, lease, processes, work
+from common import connections, dataset, lease, processes, work
 from common.work import Work
 
 if TYPE_CHECKING:
@@ -51,8 +50,6 @@ BROKEN_OFF, PAUSES_S = "Connection broken", (1.0, 5.0)
 DUPLICATE = ("unique constraint", "duplicate")
 ALLOW_PICKLE = "MLFLOW_ALLOW_PICKLE_DESERIALIZATION"
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
-USERNAME, PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
-SHOWN = ("MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_INSECURE_TLS")
 SERVERS = ("http", "https", "databricks", "postgresql", "mysql", "mssql")
 
 
@@ -89,6 +86,7 @@ def step_run(entry_point: str, parameters: Any) -> Iterator[Run]:
     is open, it says which process works on it, and that it is alive.
     """
     quiet()
+    connections.acknowledge_at_once()
     require_store_of_run()
     make_store()
     client = MlflowClient()
@@ -420,28 +418,6 @@ def absolute_uri(folder: str = "") -> str:
         if uri.startswith(scheme) and not os.path.isabs(path):
             return scheme + os.path.abspath(os.path.join(folder, path))
     return uri if "://" in uri or not uri.startswith((".", "/")) else os.path.abspath(os.path.join(folder, uri))
-
-
-def credentials() -> dict[str, str]:
-    """What this process shows a tracking server, as the variables of an environment in which MLflow looks for it."""
-    found = read_mlflow_creds()
-    shown = {USERNAME: found.username, PASSWORD: found.password} | {name: os.environ.get(name) for name in SHOWN}
-    return {name: value for name, value in shown.items() if value}
-
-
-@contextmanager
-def showing(shown: Mapping[str, str]) -> Iterator[None]:
-    """Within the block, `credentials` of another process are this one's; a worker of Spark may work for others afterwards."""
-    before = {name: os.environ.get(name) for name in shown}
-    os.environ.update(shown)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name)
-            else:
-                os.environ[name] = value
 
 
 def is_server(uri: str) -> bool:

@@ -16,7 +16,7 @@ import psutil
 import pytest
 from clusters import standalone
 from conftest import Store, open_store
-from servers import server
+from servers import USER, server
 from started import Started
 
 from common.options import PROJECT
@@ -62,7 +62,14 @@ def start_sweep(
     rows.to_csv(folder / "sites.csv", index=False)
     options = ["--data=sites.csv", "--group_by=site", "--features=x,y", f"--eps={','.join(EPS)}", f"--log_from={log_from}"]
     command = [sys.executable, str(PROJECT / "steps" / "dbscan_sweep.py"), f"--spark={where}", *options]
-    return Started(folder, store, command)
+    return Started(folder, store, command, **USER)
+
+
+def workers_of(executor: psutil.Process) -> list[psutil.Process]:
+    """The processes of Python in which an executor clusters its groups, without the one that makes them."""
+    with suppress(psutil.Error):
+        return [child for child in executor.children(recursive=True) if child.ppid() != executor.pid]
+    return []
 
 
 def assert_whole(store: Store, groups: int) -> None:
@@ -88,27 +95,26 @@ def own_store(tmp_path: Path, initialised_database: bytes, monkeypatch: pytest.M
     return store
 
 
-@pytest.mark.parametrize(("log_from", "victim"), [("driver", "executor"), ("executors", "executor"), ("executors", "worker")])
+@pytest.mark.parametrize("log_from", ["driver", "executors"])
+@pytest.mark.parametrize("victim", ["executor", "worker"])
 def test_an_executor_or_a_task_that_dies_in_mid_sweep_leaves_one_run_for_each_group_and_eps(
     own_store: Store, tmp_path: Path, log_from: str, victim: str
 ) -> None:
     started = start_sweep(tmp_path, own_store, [RECORDS] * GROUPS, log_from)
-    started.wait_for(1)
-    until = time.monotonic() + 90
-    if log_from == "executors":
-        started.wait_for(4)
-    while not executors(started.process.pid):
+    started.wait_for(4 if log_from == "executors" else 1)
+    until, found = time.monotonic() + 90, list[psutil.Process]()
+    while not found:
+        assert started.process.poll() is None, started.output
         assert time.monotonic() < until, started.output
         time.sleep(0.05)
-    found = executors(started.process.pid)
-    if victim == "executor":
-        found[0].send_signal(signal.SIGKILL)
-    else:  # the workers of all of them: each has a task, which fails
-        for executor in found:
-            for child in executor.children(recursive=True):
-                with suppress(psutil.Error):
-                    if child.ppid() != executor.pid:
-                        child.send_signal(signal.SIGKILL)
+        found = executors(started.process.pid)
+        if victim == "worker":  # all of them: each that has a task lets it fail
+            found = [worker for executor in found for worker in workers_of(executor)]
+    # What the driver shows a server is no part of their environment: those who log are told.
+    shown = [worker.environ() for worker in found if victim == "worker"]
+    assert not [value for variables in shown for name, value in variables.items() if name in USER and value]
+    for process in found if victim == "worker" else found[:1]:
+        process.send_signal(signal.SIGKILL)
     assert started.process.poll() is None
     assert started.process.wait() == 0, started.output
     assert_whole(own_store, GROUPS)
