@@ -4,10 +4,13 @@ import argparse
 import json
 import os
 import platform
+import socket
 import statistics
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -119,3 +122,22 @@ def stopped_at_the_end(command: list[str], folder: Path) -> Iterator[subprocess.
         finally:
             os.killpg(process.pid, 15)
             process.wait()
+
+
+@contextmanager
+def server(folder: Path) -> Iterator[str]:
+    """A tracking server on loopback, with a SQLite store of its own and the artifacts behind it."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "2"]
+    command += ["--backend-store-uri", f"sqlite:///{folder}/server.db", "--artifacts-destination", f"{folder}/artifacts"]
+    with stopped_at_the_end(command, folder):
+        url = f"http://127.0.0.1:{port}"
+        for _ in range(600):
+            try:
+                urllib.request.urlopen(f"{url}/health", timeout=1)  # noqa: S310  # the server that was started above
+                break
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.1)
+        yield url

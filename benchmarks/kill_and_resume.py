@@ -1,8 +1,8 @@
 """Kills a sweep again and again at random moments, resumes it until it ends, and counts what was lost, doubled or left open.
 
-Each round has a store of its own: a sweep is begun and killed, then resumed with `resume=true` and killed again, until one
-gets to its end or has been killed often enough. Then its tree and its table are compared with those of a sweep that nobody
-disturbed.
+Each round has a store of its own, an SQLite file or, with `--server`, a tracking server. There a sweep is begun and killed,
+then resumed with `resume=true` and killed again, until one gets to its end or has been killed often enough. Then its tree and
+its table are compared with those of a sweep that nobody disturbed.
 """
 
 import argparse
@@ -16,13 +16,12 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "steps"))
-
+import comparison
 import mlflow
 import psutil
 from mlflow import MlflowClient
@@ -56,10 +55,24 @@ class Count:
             self.remarks.append(f"{kind}: {what}")
 
 
-def start(store: Path, parameters: list[str], through_mlflow: bool) -> subprocess.Popen[bytes]:
+@dataclass(frozen=True)
+class Store:
+    """A tracking store, and a folder for what the sweeps on it print."""
+
+    folder: Path
+    uri: str
+
+
+def in_file(folder: Path) -> Store:
+    """A store in a file of a new folder."""
+    folder.mkdir()
+    return Store(folder, f"sqlite:///{folder}/mlflow.db")
+
+
+def start(store: Store, parameters: list[str], through_mlflow: bool) -> subprocess.Popen[bytes]:
     """Starts a sweep on a store, as a script or through `mlflow run`, as the leader of a process group of its own."""
     environment = os.environ | {
-        "MLFLOW_TRACKING_URI": f"sqlite:///{store}/mlflow.db",
+        "MLFLOW_TRACKING_URI": store.uri,
         "PATH": os.path.dirname(sys.executable) + os.pathsep + os.environ.get("PATH", ""),
     }
     if through_mlflow:
@@ -68,8 +81,10 @@ def start(store: Path, parameters: list[str], through_mlflow: bool) -> subproces
         command += ["--experiment-name", EXPERIMENT, *given]
     else:
         command = [sys.executable, str(STEP), *[f"--{parameter}" for parameter in parameters]]
-    with open(store / "output.txt", "ab") as output:
-        return subprocess.Popen(command, cwd=store, env=environment, stdout=output, stderr=output, start_new_session=True)
+    with open(store.folder / "output.txt", "ab") as output:
+        return subprocess.Popen(
+            command, cwd=store.folder, env=environment, stdout=output, stderr=output, start_new_session=True
+        )
 
 
 def killed(process: subprocess.Popen[bytes], after: float) -> bool:
@@ -92,9 +107,9 @@ def rows_of(run: Run) -> list[dict[str, Any]]:
     ]
 
 
-def finished_groups(store: Path) -> set[str]:
+def finished_groups(store: Store) -> set[str]:
     """The ids of the groups' runs that are finished, when a sweep has just been killed."""
-    client = MlflowClient(f"sqlite:///{store}/mlflow.db")
+    client = MlflowClient(store.uri)
     experiment = client.get_experiment_by_name(EXPERIMENT)
     if experiment is None:
         return set()
@@ -102,43 +117,42 @@ def finished_groups(store: Path) -> set[str]:
     return {run.info.run_id for run in found if "eps" not in run.data.params}
 
 
-def inspect(store: Path, expected: list[dict[str, Any]], count: Count) -> None:
+def inspect(store: Store, expected: list[dict[str, Any]], count: Count) -> None:
     """Compares what the store holds with what one sweep that nobody disturbed leaves."""
-    uri = f"sqlite:///{store}/mlflow.db"
-    mlflow.set_tracking_uri(uri)
-    client = MlflowClient(uri)
+    mlflow.set_tracking_uri(store.uri)
+    client = MlflowClient(store.uri)
     experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
     runs = {run.info.run_id: run for run in tracking.search(experiment, "")}
     running = [run.info.run_name for run in runs.values() if run.info.status == "RUNNING"]
-    count.note("left_running", len(running), f"{store}: {running}")
+    count.note("left_running", len(running), f"{store.folder}: {running}")
 
     finished = [run for run in runs.values() if run.info.status == "FINISHED"]
     sweeps = [run for run in finished if run.data.tags.get("mlflow.parentRunId") is None]
     if len(sweeps) != 1:
-        count.note("lost" if not sweeps else "doubled", 1, f"{store}: {len(sweeps)} sweeps are finished")
+        count.note("lost" if not sweeps else "doubled", 1, f"{store.folder}: {len(sweeps)} sweeps are finished")
         return
     [sweep] = sweeps
     names = Counter(run.info.run_name for run in finished if run is not sweep)
     wanted = Counter(f"{row['island']}-eps{float(row['eps']):g}" for row in expected) + Counter(
         {row["island"] for row in expected}
     )
-    count.note("lost", sum((wanted - names).values()), f"{store}: {wanted - names}")
-    count.note("doubled", sum((names - wanted).values()), f"{store}: {names - wanted}")
+    count.note("lost", sum((wanted - names).values()), f"{store.folder}: {wanted - names}")
+    count.note("doubled", sum((names - wanted).values()), f"{store.folder}: {names - wanted}")
     groups = {run.info.run_id for run in finished if run.data.tags.get("mlflow.parentRunId") == sweep.info.run_id}
     elsewhere = [
         run.info.run_name
         for run in finished
         if run is not sweep and run.info.run_id not in groups and run.data.tags.get("mlflow.parentRunId") not in groups
     ]
-    count.note("lost", len(elsewhere), f"{store}: not under the sweep: {elsewhere}")
+    count.note("lost", len(elsewhere), f"{store.folder}: not under the sweep: {elsewhere}")
 
     rows = rows_of(sweep)
-    count.note("lost", sum(row not in rows for row in expected), f"{store}: rows of results.csv are not there")
-    count.note("doubled", max(0, len(rows) - len(expected)), f"{store}: {len(rows)} rows")
+    count.note("lost", sum(row not in rows for row in expected), f"{store.folder}: rows of results.csv are not there")
+    count.note("doubled", max(0, len(rows) - len(expected)), f"{store.folder}: {len(rows)} rows")
     inspect_models(client, experiment, runs, count, store)
 
 
-def inspect_models(client: MlflowClient, experiment: str, runs: dict[str, Run], count: Count, store: Path) -> None:
+def inspect_models(client: MlflowClient, experiment: str, runs: dict[str, Run], count: Count, store: Store) -> None:
     """Looks for models without their run, and for finished runs of an eps without their model."""
     models = []
     token = None
@@ -152,10 +166,10 @@ def inspect_models(client: MlflowClient, experiment: str, runs: dict[str, Run], 
         for model in models
         if model.status != LoggedModelStatus.READY or runs[model.source_run_id].info.status != "FINISHED"
     ]
-    count.note("doubled", len(astray), f"{store}: models without a finished run: {astray}")
+    count.note("doubled", len(astray), f"{store.folder}: models without a finished run: {astray}")
     children = {run.info.run_id for run in runs.values() if run.info.status == "FINISHED" and "eps" in run.data.params}
     children = {run_id for run_id in children if "group" in runs[run_id].data.params}
-    count.note("lost", sum(not sources[run_id] for run_id in children), f"{store}: runs without a model")
+    count.note("lost", sum(not sources[run_id] for run_id in children), f"{store.folder}: runs without a model")
 
 
 def main() -> int:
@@ -163,27 +177,30 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--server", action="store_true", help="on a tracking server, rather than an SQLite file")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     chance, count = random.Random(given.seed), Count()  # noqa: S311  # moments, not secrets
     with tempfile.TemporaryDirectory() as folder:
-        undisturbed = Path(folder, "undisturbed")
-        undisturbed.mkdir()
+        undisturbed = in_file(Path(folder, "undisturbed"))
         begun = time.monotonic()
         if start(undisturbed, [], through_mlflow=False).wait():
-            raise RuntimeError((undisturbed / "output.txt").read_text())
+            raise RuntimeError((undisturbed.folder / "output.txt").read_text())
         whole = time.monotonic() - begun
-        mlflow.set_tracking_uri(f"sqlite:///{undisturbed}/mlflow.db")
+        mlflow.set_tracking_uri(undisturbed.uri)
         experiment = MlflowClient().get_experiment_by_name(EXPERIMENT).experiment_id
         [sweep] = [run for run in tracking.search(experiment, "") if run.info.run_name == "dbscan_sweep"]
         expected = rows_of(sweep)
         number = 0
         while count.kills < given.kills:
             number += 1
-            store = Path(folder, f"round-{number}")
-            store.mkdir()
-            one_round(store, whole, min(KILLS_IN_ROUND, given.kills - count.kills), chance, count)
-            inspect(store, expected, count)
+            store = in_file(Path(folder, f"round-{number}"))
+            served = Path(folder, f"server-{number}")
+            served.mkdir()
+            with comparison.server(served) if given.server else nullcontext(store.uri) as uri:
+                store = Store(store.folder, uri)
+                one_round(store, whole, min(KILLS_IN_ROUND, given.kills - count.kills), chance, count)
+                inspect(store, expected, count)
             print(f"round {number}: {count.kills} kills, {len(count.remarks)} remarks", file=sys.stderr, flush=True)
     if given.json:
         print(json.dumps({"benchmark": "kill_and_resume", "undisturbed_s": whole, **asdict(count)}, indent=2))
@@ -202,12 +219,12 @@ def wait_for_last_words() -> None:
                 process.wait(timeout=60)
 
 
-def one_round(store: Path, whole: float, kills: int, chance: random.Random, count: Count) -> None:
+def one_round(store: Store, whole: float, kills: int, chance: random.Random, count: Count) -> None:
     """Begins a sweep on the store, kills it and those that resume it, and lets the last one come to its end."""
     parameters, through_mlflow = list[str](), chance.random() < 0.5
     if through_mlflow:
         # MLflow's command makes the store before any of ours runs, and leaves a broken one where it is killed just then.
-        MlflowClient(f"sqlite:///{store}/mlflow.db").search_experiments()
+        MlflowClient(store.uri).search_experiments()
     whole_groups = set[str]()
     for _ in range(kills):
         longest = whole * (1.4 if through_mlflow else 1.1)
@@ -221,9 +238,11 @@ def one_round(store: Path, whole: float, kills: int, chance: random.Random, coun
     else:
         process = start(store, parameters, through_mlflow)
     if code := process.wait():
-        count.note("lost", 1, f"{store}: the last resume ended with {code}: {(store / 'output.txt').read_text()[-2000:]}")
+        count.note(
+            "lost", 1, f"{store.folder}: the last resume ended with {code}: {(store.folder / 'output.txt').read_text()[-2000:]}"
+        )
     wait_for_last_words()
-    count.note("remade", len(whole_groups - finished_groups(store)), f"{store}: finished groups were made again")
+    count.note("remade", len(whole_groups - finished_groups(store)), f"{store.folder}: finished groups were made again")
 
 
 if __name__ == "__main__":

@@ -3,14 +3,7 @@
 On a fresh SQLite store, and on a tracking server on loopback. The process and Spark have started before.
 """
 
-import socket
-import sys
 import tempfile
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import comparison
@@ -104,25 +97,6 @@ def _group(name: str, rows: pd.DataFrame) -> sweep.Group:
     return sweep.Group(name, len(rows), found.outcomes, None, models=models)
 
 
-@contextmanager
-def server(folder: Path) -> Iterator[str]:
-    """A tracking server on loopback, with a SQLite store of its own and the artifacts behind it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "2"]
-    command += ["--backend-store-uri", f"sqlite:///{folder}/server.db", "--artifacts-destination", f"{folder}/artifacts"]
-    with comparison.stopped_at_the_end(command, folder):
-        url = f"http://127.0.0.1:{port}"
-        for _ in range(600):
-            try:
-                urllib.request.urlopen(f"{url}/health", timeout=1)  # noqa: S310  # the server that was started above
-                break
-            except (urllib.error.URLError, OSError):
-                time.sleep(0.1)
-        yield url
-
-
 def compared(where: str, store: Store, rounds: int) -> list[Comparison]:
     """The sweep's writer against a plain loop, and against the floor, in seconds a run."""
     comparison.progress(f"{where}: a plain loop, which takes many seconds a run")
@@ -137,7 +111,7 @@ def main() -> None:
     given = comparison.options(__doc__, rounds=3)
     with tempfile.TemporaryDirectory() as folder:
         found = compared("SQLite", Store(f"sqlite:///{folder}/mlflow.db"), given.rounds)
-        with server(Path(folder)) as url:
+        with comparison.server(Path(folder)) as url:
             found += compared("server", Store(url), given.rounds)
     comparison.report("tracking", found, given.json)
 

@@ -6,7 +6,7 @@ makes this one fail, by name. Logs `summary.csv`.
 
 import os
 import sys
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from common import options
 
@@ -120,12 +120,9 @@ def read_config(path: str, entries: Entries) -> dict[str, dict[str, str]]:
                     f"{rule} Got {options.quoted(path)}, with {options.quoted(name)}, which {step} does not take.{hint}"
                 )
     texts = {step: {name: options.as_text(value) for name, value in given.items()} for step, given in content.items()}
-    mine = {field.name for field in fields(Parameters)}
     for step, given in texts.items():
-        try:
-            options.read(Parameters, {name: text for name, text in given.items() if name in mine})
-        except options.InputError as error:
-            raise options.InputError(f"{error} It stands in {options.quoted(path)} for {step}.") from error
+        if why := options.refusal(step, given):
+            raise options.InputError(f"{why} It stands in {options.quoted(path)} for {step}.")
     return texts
 
 

@@ -617,13 +617,21 @@ def test_a_configuration_that_cannot_be_followed(
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "rule"),
-    [("eps", "[0.5, -1]", "a list without"), ("test_size", "2", "a float in (0, 1)"), ("seed", "some", "an integer in")],
+    ("of", "name", "value", "rule"),
+    [
+        ("dbscan_sweep", "eps", "[0.5, -1]", "a list without"),
+        ("dbscan_sweep", "min_coverage", "2", "a float in [0, 1]"),
+        ("dbscan_sweep", "features", "''", "a list without"),
+        ("logistic_regression", "test_size", "2", "a float in (0, 1)"),
+        ("logistic_regression", "target", '"\\0"', "the name of a column"),
+        ("ridge_search", "seed", "some", "an integer in"),
+        ("ridge_search", "cv", "1", "an integer in"),
+        ("spark_logistic_regression", "max_iter", "[1, 2]", "an integer in"),
+    ],
 )
 def test_a_configuration_with_a_value_that_breaks_its_rule(
-    store: Store, step: Steps, tmp_path: Path, capfd: pytest.CaptureFixture[str], name: str, value: str, rule: str
+    store: Store, step: Steps, tmp_path: Path, capfd: pytest.CaptureFixture[str], of: str, name: str, value: str, rule: str
 ) -> None:
-    of = {"eps": "dbscan_sweep", "test_size": "logistic_regression", "seed": "ridge_search"}[name]
     (tmp_path / "config.yaml").write_text(f"{of}: {{{name}: {value}}}\n")
     assert step(main, config="config.yaml") == 2
     said = refused(store, capfd, main)

@@ -9,6 +9,7 @@ import dataclasses
 import json
 import os
 import re
+import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from common import processes
 
 PROJECT = Path(__file__).parents[2]
 WRONG_INPUT, FAILED_WORK = 2, 1
+SAID = "error: "
 # The libraries whose failures are those of a store or a network rather than this project's: they are said in one line.
 STORES = ("alembic", "mlflow", "requests", "sqlalchemy", "urllib3")
 
@@ -28,6 +30,8 @@ STATEMENT = re.compile(r" (\[SQL: |\(Background on this error at: ).*")
 REAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 # Any character but NUL, and but the surrogates by which Python stands in for bytes that are no text: no store takes either.
 SIGN = r"[^\0\ud800-\udfff]"
+# Set in the environment of a script that is only to read its parameters, as JSON from its standard input.
+TRIAL = "PENGUINS_TRIAL"
 
 
 class InputError(ValueError):
@@ -339,9 +343,22 @@ def check(entry_point: str, declared: type[P]) -> P:
     """
     processes.listen()
     try:
+        if os.environ.get(TRIAL):
+            read(declared, json.load(sys.stdin))
+            sys.exit()
         return read(declared, given(declared, sys.argv[1:]))
     except InputError as error:
         sys.exit(_refuse(entry_point, error))
+
+
+def refusal(step: str, texts: dict[str, str]) -> str:
+    """Why the step called `step` would refuse these parameters, as its own script says it; empty where it takes them."""
+    variables = {name: value for name, value in os.environ.items() if name != "MLFLOW_RUN_ID"} | {TRIAL: "true"}
+    command = [sys.executable, str(PROJECT / "steps" / f"{step}.py")]
+    done = subprocess.run(command, env=variables, input=json.dumps(texts), capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        return ""
+    return done.stderr.strip().removeprefix(SAID)
 
 
 def _refuse(entry_point: str, error: InputError) -> int:
@@ -398,7 +415,7 @@ def _is_of_store(error: Exception) -> bool:
 
 
 def _say(error: object) -> None:
-    print(f"error: {one_line(error)}", file=sys.stderr, flush=True)
+    print(f"{SAID}{one_line(error)}", file=sys.stderr, flush=True)
 
 
 def say(*lines: str) -> None:
