@@ -441,6 +441,7 @@ def main(parameters: Parameters) -> None:
         this = work.of(NAME, parameters, table.digest)
         done = takeover.finished(run.info.experiment_id, this) if parameters.resume else None
         if done:
+            takeover.close_those_that_only_began(run.info.experiment_id, this, run.info.run_id, parameters)
             show_again(done, parameters)
         else:
             cluster_and_log(run, table, parameters, spark.tasks_at_once(session))

@@ -313,7 +313,12 @@ def test_a_table_that_spark_reads_is_the_same_work_by_its_rows(
     assert "3 of 3 groups are taken over" in capfd.readouterr().out
 
 
-def test_a_run_whose_process_died_while_it_was_starting_is_ended(store: Store, step: Steps, session: SparkSession) -> None:
+@pytest.mark.parametrize("finished", [False, True])
+def test_a_run_whose_process_died_while_it_was_starting_is_ended(
+    store: Store, step: Steps, session: SparkSession, finished: bool
+) -> None:
+    if finished:
+        assert step(dbscan_sweep, eps=EPS) == 0
     experiment = store.client.get_experiment_by_name("penguins").experiment_id
     opened = store.client.create_run(experiment, tags={"mlflow.project.entryPoint": "dbscan_sweep"})
     store.client.log_param(opened.info.run_id, "eps", "'0.5, 0.9'")
