@@ -1,6 +1,8 @@
 """A fresh SQLite store for each test that asks for one, and one Spark session for the whole suite."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,20 @@ from common import options, spark, tracking
 
 os.environ["DO_NOT_TRACK"] = "true"
 SEED_ROWS = options.PROJECT / "data" / "penguins.csv"
+ARCHIVING = pytest.StashKey[subprocess.Popen[bytes]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Has the archive made from which later Sparks start sooner, once in an environment and beside the first tests."""
+    if not hasattr(config, "workerinput") and not spark.ARCHIVE.is_file():
+        command = [sys.executable, str(options.PROJECT / "steps" / "common" / "spark_archive.py")]
+        config.stash[ARCHIVING] = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Lets it come to its end."""
+    if (process := config.stash.get(ARCHIVING, None)) is not None:
+        process.wait()
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,9 +11,10 @@ import dbscan_sweep
 import pytest
 from conftest import Steps, Store
 from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
 from servers import environment
 
-from common import spark
+from common import spark, spark_archive
 from common.options import PROJECT, WorkError
 
 
@@ -104,3 +106,45 @@ def test_a_driver_without_memory_ends_with_a_line_that_says_what_to_do() -> None
         [sys.executable, "-c", script], env=variables, capture_output=True, text=True, check=False, timeout=120
     )
     assert done.stdout == f"{spark.RAN_FULL}\n", done.stderr
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="only Linux shows what a process has mapped")
+def test_spark_starts_from_the_archive_of_its_environment() -> None:
+    until = time.monotonic() + 300
+    while not spark.ARCHIVE.is_file():  # conftest.py has it made
+        assert time.monotonic() < until
+        time.sleep(0.5)
+    started = """
+from pathlib import Path
+from common import spark
+with spark.session("local[1]") as session:
+    print(Path(f"/proc/{session._jvm.ProcessHandle.current().pid()}/maps").read_text())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", started],
+        env=environment(PYTHONPATH=str(PROJECT / "steps")),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert str(spark.ARCHIVE) in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("/dev/null/a/spark.jsa", "Not a directory"),
+        ("here/spark.jsa", "Spark needs Java 17 or later, and JAVA_HOME is"),
+    ],
+)
+def test_an_archive_that_cannot_be_made_is_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], path: str, says: str
+) -> None:
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    monkeypatch.setenv(spark.OPTIONS, "")
+    monkeypatch.setattr(SparkSession, "getActiveSession", lambda: None)
+    monkeypatch.setattr(spark, "ARCHIVE", tmp_path / path)
+    assert spark_archive.main() == 1
+    [line] = capsys.readouterr().err.splitlines()
+    assert says in line
+    assert not list(tmp_path.rglob("*.jsa*"))

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from threading import Thread
 from typing import IO, TYPE_CHECKING, Any
 
@@ -34,6 +36,8 @@ SHUFFLE_PARTITIONS = 200
 # Spark's launcher adds these options to those of a site, which a setting of the session would replace.
 OPTIONS = "SPARK_SUBMIT_OPTS"
 END_WHEN_FULL, FULL = "-XX:+ExitOnOutOfMemoryError", 3
+# What spark_archive.py makes, where somebody runs it in this environment.
+ARCHIVE = Path(sys.prefix, "share", "penguins", "spark.jsa")
 ENDING_S = 5
 
 # Small tables on one machine: as many shuffle partitions as cores, not merged into one worker, no page to serve, and a
@@ -200,9 +204,8 @@ def _start_classic(master: str) -> "SparkContext":
     from pyspark.errors import PySparkException
     from pyspark.java_gateway import launch_gateway
 
-    options = os.environ.get(OPTIONS, "")
-    if END_WHEN_FULL not in options:
-        os.environ[OPTIONS] = f"{options} {END_WHEN_FULL}".strip()
+    _add_option(END_WHEN_FULL)
+    _start_from_archive()
     conf = SparkConf().setMaster(master).setAppName("sweep")
     for key, value in _settings(master).items():
         conf.setIfMissing(key, value)
@@ -218,11 +221,23 @@ def _start_connect(master: str) -> "SparkSession":
     require_java()
     from pyspark.sql import SparkSession
 
+    _start_from_archive()
     builder = SparkSession.builder.remote(master)
     for key, value in _settings(master).items():
         builder = builder.config(key, value)
     with _standard_error_of_children_silenced():
         return builder.getOrCreate()
+
+
+def _add_option(option: str) -> None:
+    options = os.environ.get(OPTIONS, "")
+    if option not in options:
+        os.environ[OPTIONS] = f"{options} {option}".strip()
+
+
+def _start_from_archive() -> None:
+    if ARCHIVE.is_file() and "Archive" not in os.environ.get(OPTIONS, ""):
+        _add_option(shlex.quote(f"-XX:SharedArchiveFile={ARCHIVE}"))
 
 
 def _settings(master: str) -> dict[str, str]:
