@@ -54,7 +54,8 @@ def test_what_is_told_to_end_is_killed_on_its_runs_and_leaves_no_process(
     started.wait_for(6 if command == "main" else 5)
     (os.killpg if to_all else os.kill)(started.process.pid, number)
     until = time.monotonic() + SECONDS
-    while started.left() or "RUNNING" in statuses(own).values() or statuses(own).get("dbscan_sweep") == "FAILED":
+    # MLflow calls a run FAILED for a moment, that of main the last.
+    while started.left() or {"RUNNING", "FAILED"} & set(statuses(own).values()):
         assert time.monotonic() < until, (started.left(), statuses(own), started.output)
         started.process.poll()
         time.sleep(0.1)
@@ -67,9 +68,7 @@ def test_what_is_told_to_end_is_killed_on_its_runs_and_leaves_no_process(
     if command == "step":
         assert started.process.wait() == 128 + number
     if command == "main":
-        while own.only("main").info.status != "KILLED":
-            assert time.monotonic() < until, statuses(own)
-            time.sleep(0.1)
+        assert found["main"] == "KILLED"
 
 
 def test_a_sweep_that_was_killed_is_resumed_without_loss_or_double(own: Store, tmp_path: Path) -> None:
