@@ -1,13 +1,23 @@
 """Is it male or female? A logistic regression, evaluated on rows that it has not seen.
 
-Asks of the table a column of classes (`target`), two rows or more of each, and columns of numbers or text (`features`).
+Needs a column of classes (`target`), two rows or more of each, and columns of numbers or text (`features`).
 Logs `train_acc`, `eval_acc` and `auc_score`, the ROC curves, the confusion matrix and the model, which it loads back: a model
 that does not score the same as the one that was fitted fails the step.
 """
 
 from dataclasses import dataclass
 
-from common import options
+from penguins.cli.parameters import (
+    COLUMN,
+    COLUMNS,
+    data_parameter,
+    encoding_parameter,
+    experiment_parameter,
+    parameter,
+    seed_parameter,
+    test_size_parameter,
+)
+from penguins.cli.script import check_command_line, run_script
 
 NAME = "logistic_regression"
 
@@ -16,21 +26,21 @@ NAME = "logistic_regression"
 class Parameters:
     """Logistic regression of a class on columns of numbers and text."""
 
-    data: str = options.data()
-    target: str = options.parameter("sex", options.COLUMN, "the column of classes to predict")
-    features: tuple[str, ...] = options.parameter(
+    data: str = data_parameter()
+    target: str = parameter("sex", COLUMN, "the column of classes to predict")
+    features: tuple[str, ...] = parameter(
         "bill_length_mm,bill_depth_mm,flipper_length_mm,body_mass_g,island,species",
-        options.COLUMNS,
+        COLUMNS,
         "the columns, of numbers or text, to predict it from",
     )
-    test_size: float = options.test_size()
-    encoding: str = options.encoding()
-    seed: int = options.seed()
-    experiment: str = options.experiment()
+    test_size: float = test_size_parameter()
+    encoding: str = encoding_parameter()
+    seed: int = seed_parameter()
+    experiment: str = experiment_parameter()
 
 
 if __name__ == "__main__":
-    options.check(NAME, Parameters)
+    check_command_line(NAME, Parameters)
 
 from collections import Counter
 
@@ -43,77 +53,117 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import label_binarize
 
-from common import dataset, encoding, plots, tracking, work
+from penguins.data.checks import columns_in_use, require_both_sides, require_classes, require_finite, require_split
+from penguins.data.load import as_names, load_table
+from penguins.data.locate import table_digest
+from penguins.data.table import Table
+from penguins.errors import WorkError
+from penguins.plots import confusion_matrix_figure, roc_figure, short_label
+from penguins.preprocessing import build_pipeline
+from penguins.resume.step_run import record_fingerprint, step_run
+from penguins.tracking.artifacts import load_sklearn_model, log_figure, log_sklearn_model, log_table
+from penguins.tracking.run import print_metrics
 
 MOST_ITERATIONS = 1000
 
 Curves = dict[str, tuple[np.ndarray, np.ndarray, float]]
 
 
-def fit(X: pd.DataFrame, y: pd.Series, numbers: list[str], texts: list[str], encoding_name: str) -> Pipeline:
-    """A fitted pipeline that takes raw rows: scaling and encoding, then the regression."""
-    classifier = LogisticRegression(max_iter=MOST_ITERATIONS)
-    return encoding.pipeline(numbers, texts, encoding_name, classifier).fit(X, y)
+@dataclass(frozen=True)
+class Split:
+    """The rows to train on and the rows held out: features of shape (n_rows, n_features), classes of shape (n_rows,)."""
+
+    X_train: pd.DataFrame
+    X_eval: pd.DataFrame
+    y_train: pd.Series
+    y_eval: pd.Series
 
 
 def area_under_curve(y: np.ndarray, probabilities: np.ndarray, classes: np.ndarray) -> float:
-    """The area under the ROC curve from probabilities of shape (n_rows, n_classes); one-versus-rest for more than two."""
+    """Return the area under the ROC curve; for more than two classes, the mean of each class against the rest.
+
+    `probabilities` has the shape (n_rows, n_classes).
+    """
     if len(classes) == 2:
         return float(metrics.roc_auc_score(y == classes[1], probabilities[:, 1]))
     return float(metrics.roc_auc_score(y, probabilities, multi_class="ovr", labels=classes))
 
 
 def roc_curves(y: np.ndarray, probabilities: np.ndarray, classes: np.ndarray) -> Curves:
-    """The ROC curve of each class against the rest, or of the second of two, with the area under it."""
+    """Return the ROC curve of each class against the rest, or of the second of two classes, with the area under it."""
     if len(classes) == 2:
-        truth, scores, shown = (y == classes[1])[:, None], probabilities[:, 1:], classes[1:]
+        truth, scores, names = (y == classes[1])[:, None], probabilities[:, 1:], classes[1:]
     else:
-        truth, scores, shown = label_binarize(y, classes=classes), probabilities, classes
+        truth, scores, names = label_binarize(y, classes=classes), probabilities, classes
     curves = {}
-    for index, name in enumerate(shown):
+    for index, name in enumerate(names):
         false_positive, true_positive, _ = metrics.roc_curve(truth[:, index], scores[:, index])
         curves[str(name)] = (false_positive, true_positive, float(metrics.auc(false_positive, true_positive)))
     return curves
 
 
+def split_rows(table: Table, parameters: Parameters) -> Split:
+    """Check the table and split its rows, stratified by class. Raises InputError where that is impossible."""
+    features = list(parameters.features)
+    require_finite(table, "features", features)
+    X, y = table.frame[features], as_names(table.frame[parameters.target])
+    counts = Counter(y)
+    require_classes(counts, parameters.target)
+    require_split(counts, parameters.test_size)
+    split = Split(*train_test_split(X, y, test_size=parameters.test_size, random_state=parameters.seed, stratify=y))
+    require_both_sides(Counter(split.y_train), Counter(split.y_eval), parameters.test_size)
+    return split
+
+
+def fit(split: Split, table: Table, encoding: str) -> Pipeline:
+    """Fit a pipeline that takes raw rows: scaling and encoding, then the regression."""
+    numbers = [name for name in split.X_train.columns if name in table.numbers]
+    texts = [name for name in split.X_train.columns if name in table.texts]
+    classifier = LogisticRegression(max_iter=MOST_ITERATIONS)
+    return build_pipeline(numbers, texts, encoding, classifier).fit(split.X_train, split.y_train)
+
+
+def evaluate(model: Pipeline, split: Split) -> dict[str, float]:
+    """Return the accuracies on both sides of the split and the area under the ROC curve on the rows held out."""
+    probabilities = model.predict_proba(split.X_eval)
+    return {
+        "train_acc": model.score(split.X_train, split.y_train),
+        "eval_acc": model.score(split.X_eval, split.y_eval),
+        "auc_score": area_under_curve(split.y_eval.to_numpy(), probabilities, model.classes_),
+    }
+
+
+def log_figures(model: Pipeline, split: Split, target: str) -> None:
+    """Log the confusion matrix and the ROC curves of the rows held out."""
+    confusion = metrics.confusion_matrix(split.y_eval, model.predict(split.X_eval), labels=model.classes_)
+    title = f"{short_label(target)}: {len(split.y_eval)} records held out"
+    log_figure(confusion_matrix_figure(confusion, model.classes_, title), "conf_matrix.png")
+    curves = roc_curves(split.y_eval.to_numpy(), model.predict_proba(split.X_eval), model.classes_)
+    log_figure(roc_figure(curves, title), "roc_plot.png")
+
+
+def log_and_verify_model(model: Pipeline, split: Split) -> None:
+    """Log the model, load it back and compare its probabilities. Raises WorkError where they differ."""
+    info = log_sklearn_model(model, "model", split.X_train)
+    loaded = load_sklearn_model(info.model_uri)
+    if not np.array_equal(loaded.predict_proba(split.X_eval), model.predict_proba(split.X_eval)):
+        raise WorkError(f"The model at {info.model_uri} does not score as the one that was fitted.")
+
+
 def main(parameters: Parameters) -> None:
-    """Fits, evaluates and logs the regression in an MLflow run."""
-    with tracking.step_run(NAME, parameters) as run:
-        features = list(parameters.features)
-        table = dataset.load(parameters.data, dataset.used(features=features, target=parameters.target))
-        dataset.require_finite(table, "features", features)
-        X, y = table.frame[features], dataset.as_names(table.frame[parameters.target])
-        counts = Counter(y)
-        dataset.require_classes(counts, parameters.target)
-        dataset.require_split(counts, parameters.test_size)
-        tracking.log_table_used(table, parameters.target)
-        tracking.log_work(work.of(NAME, parameters, table.digest))
-        X_train, X_eval, y_train, y_eval = train_test_split(
-            X, y, test_size=parameters.test_size, random_state=parameters.seed, stratify=y
-        )
-        dataset.require_both_sides(Counter(y_train), Counter(y_eval), parameters.test_size)
-
-        model = fit(X_train, y_train, table.numbers(features), table.texts(features), parameters.encoding)
-        probabilities = model.predict_proba(X_eval)
-        figures = {
-            "train_acc": model.score(X_train, y_train),
-            "eval_acc": model.score(X_eval, y_eval),
-            "auc_score": area_under_curve(y_eval.to_numpy(), probabilities, model.classes_),
-        }
+    """Fit, evaluate and log the regression in an MLflow run."""
+    with step_run(NAME, parameters, table_digest(parameters.data)) as run:
+        table = load_table(parameters.data, columns_in_use(features=parameters.features, target=parameters.target))
+        split = split_rows(table, parameters)
+        log_table(table.frame, table.source, table.name, table.left_out, parameters.target)
+        record_fingerprint(NAME, parameters, table.digest)
+        model = fit(split, table, parameters.encoding)
+        figures = evaluate(model, split)
         mlflow.log_metrics(figures)
-
-        confusion = metrics.confusion_matrix(y_eval, model.predict(X_eval), labels=model.classes_)
-        title = f"{plots.shortened(parameters.target)}: {len(y_eval)} records held out"
-        tracking.log_figure(plots.confusion_matrix(confusion, model.classes_, title), "conf_matrix.png")
-        curves = roc_curves(y_eval.to_numpy(), probabilities, model.classes_)
-        tracking.log_figure(plots.roc(curves, title), "roc_plot.png")
-
-        info = tracking.log_sklearn_model(model, "model", X_train)
-        loaded = tracking.load_sklearn_model(info.model_uri)
-        if not np.array_equal(loaded.predict_proba(X_eval), probabilities):
-            raise options.WorkError(f"The model at {info.model_uri} does not score as the one that was fitted.")
-        tracking.print_figures(NAME, run, figures)
+        log_figures(model, split, parameters.target)
+        log_and_verify_model(model, split)
+        print_metrics(NAME, run, figures)
 
 
 if __name__ == "__main__":
-    options.script(NAME, main, Parameters)
+    run_script(NAME, main, Parameters)

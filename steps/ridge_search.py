@@ -1,13 +1,24 @@
 """How heavy is it? A ridge regression, with the strength of its penalty chosen by cross-validation.
 
-Asks of the table a column of numbers (`target`) and columns of numbers or text (`features`). MLflow's autologging writes the
+Needs a column of numbers (`target`) and columns of numbers or text (`features`). MLflow's autologging writes the
 parameters, the metrics (`best_cv_score`), the table of the folds and a child run for each alpha; the step adds a picture of the
 error against alpha and the best pipeline as the model `best_estimator`.
 """
 
 from dataclasses import dataclass
 
-from common import options
+from penguins.cli.parameters import (
+    COLUMN,
+    COLUMNS,
+    Integer,
+    alphas_parameter,
+    data_parameter,
+    encoding_parameter,
+    experiment_parameter,
+    parameter,
+    seed_parameter,
+)
+from penguins.cli.script import check_command_line, run_script
 
 NAME = "ridge_search"
 
@@ -16,22 +27,22 @@ NAME = "ridge_search"
 class Parameters:
     """Ridge regression of a number over a grid of alphas."""
 
-    data: str = options.data()
-    target: str = options.parameter("body_mass_g", options.COLUMN, "the column of numbers to predict")
-    features: tuple[str, ...] = options.parameter(
+    data: str = data_parameter()
+    target: str = parameter("body_mass_g", COLUMN, "the column of numbers to predict")
+    features: tuple[str, ...] = parameter(
         "bill_length_mm,bill_depth_mm,flipper_length_mm,sex,species,island",
-        options.COLUMNS,
+        COLUMNS,
         "the columns, of numbers or text, to predict it from",
     )
-    alphas: tuple[float, ...] = options.alphas()
-    cv: int = options.parameter("5", options.Integer(2, 10_000), "number of folds, 2 or more")
-    encoding: str = options.encoding()
-    seed: int = options.seed()
-    experiment: str = options.experiment()
+    alphas: tuple[float, ...] = alphas_parameter()
+    cv: int = parameter("5", Integer(2, 10_000), "number of folds, 2 or more")
+    encoding: str = encoding_parameter()
+    seed: int = seed_parameter()
+    experiment: str = experiment_parameter()
 
 
 if __name__ == "__main__":
-    options.check(NAME, Parameters)
+    check_command_line(NAME, Parameters)
 
 from collections.abc import Sequence
 
@@ -46,7 +57,17 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.utils import shuffle
 
-from common import dataset, encoding, plots, tracking, work
+from penguins.data.checks import columns_in_use, require_finite, require_numbers, require_rows, require_variety
+from penguins.data.load import load_table
+from penguins.data.locate import table_digest
+from penguins.data.table import Table
+from penguins.plots import error_by_alpha_figure
+from penguins.preprocessing import build_pipeline
+from penguins.resume.step_run import record_fingerprint, step_run
+from penguins.text import format_number
+from penguins.tracking.artifacts import log_dataset, log_figure, log_sklearn_model, log_table
+from penguins.tracking.run import print_metrics
+from penguins.tracking.store import child_runs
 
 AUTOLOGGED = "dataset"
 GRID = "estimator__alpha"
@@ -54,59 +75,70 @@ SCORING = "neg_mean_squared_error"
 
 
 def search(X: pd.DataFrame, y: pd.Series, pipeline: Pipeline, alphas: Sequence[float], cv: int) -> GridSearchCV:
-    """The fitted search over `alphas`, in `cv` folds of neighbouring rows: rows in a telling order must be shuffled before."""
+    """Fit the search over `alphas`, in `cv` folds of neighbouring rows: shuffle rows whose order means something."""
     return GridSearchCV(pipeline, {GRID: list(alphas)}, scoring=SCORING, cv=cv).fit(X, y)
 
 
-def errors_by_alpha(found: GridSearchCV) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Alphas, root mean squared errors and their standard deviations over the folds, each of shape (n_alphas,).
+def errors_by_alpha(fitted: GridSearchCV) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return alphas, root mean squared errors and their standard deviations over the folds, each of shape (n_alphas,).
 
     The error is the root of the mean over the folds, so that it is lowest for the alpha that the search calls best.
     """
-    results = found.cv_results_
-    folds = np.sqrt(-np.array([results[f"split{fold}_test_score"] for fold in range(found.n_splits_)]))
+    results = fitted.cv_results_
+    folds = np.sqrt(-np.array([results[f"split{fold}_test_score"] for fold in range(fitted.n_splits_)]))
     return np.array(results[f"param_{GRID}"], dtype=float), np.sqrt(-results["mean_test_score"]), folds.std(axis=0)
 
 
+def require_usable(table: Table, parameters: Parameters) -> None:
+    """Raise InputError where the table does not fit the parameters."""
+    require_numbers(table, "target", [parameters.target])
+    require_finite(table, "target", [parameters.target])
+    require_variety(table, parameters.target)
+    require_finite(table, "features", parameters.features)
+    require_rows(table, "cv", parameters.cv)
+
+
+def search_with_autologging(table: Table, parameters: Parameters) -> tuple[GridSearchCV, pd.DataFrame]:
+    """Search on the shuffled rows with MLflow's autologging on; return the fitted search and the shuffled features."""
+    features = list(parameters.features)
+    shuffled = shuffle(table.frame, random_state=parameters.seed)
+    X, y = shuffled[features], shuffled[parameters.target]
+    numbers = [name for name in features if name in table.numbers]
+    texts = [name for name in features if name in table.texts]
+    # On sparse columns Ridge solves iteratively; its default tolerance would change the scores in the fourth digit.
+    pipeline = build_pipeline(numbers, texts, parameters.encoding, Ridge(tol=1e-12))
+    # Autologging would log this dataset for the children from several threads at once; the store takes it from one only.
+    log_dataset(X, table.source, AUTOLOGGED)
+    mlflow.sklearn.autolog(log_models=False, log_datasets=False, max_tuning_runs=None)
+    try:
+        return search(X, y, pipeline, parameters.alphas, parameters.cv), X
+    finally:
+        mlflow.sklearn.autolog(disable=True)
+
+
 def name_children(parent_id: str, experiment_id: str) -> None:
-    """Gives the children that autologging made the name and the parameter by which people look for them."""
+    """Give the children that autologging made their name and the parameter `alpha`."""
     client = MlflowClient()
-    for child in tracking.children(parent_id, experiment_id):
-        alpha = options.shortest(float(child.data.params[GRID]))
+    for child in child_runs(parent_id, experiment_id):
+        alpha = format_number(float(child.data.params[GRID]))
         client.log_batch(child.info.run_id, params=[Param("alpha", alpha)], tags=[RunTag(MLFLOW_RUN_NAME, f"alpha={alpha}")])
 
 
 def main(parameters: Parameters) -> None:
-    """Searches, draws and logs in an MLflow run."""
-    with tracking.step_run(NAME, parameters) as run:
-        features = list(parameters.features)
-        table = dataset.load(parameters.data, dataset.used(features=features, target=parameters.target))
-        dataset.require_numbers(table, "target", [parameters.target])
-        dataset.require_finite(table, "target", [parameters.target])
-        dataset.require_variety(table, parameters.target)
-        dataset.require_finite(table, "features", features)
-        dataset.require_rows(table, "cv", parameters.cv)
-        tracking.log_table_used(table, parameters.target)
-        tracking.log_work(work.of(NAME, parameters, table.digest))
-        shuffled = shuffle(table.frame, random_state=parameters.seed)
-        X, y = shuffled[features], shuffled[parameters.target]
-
-        # Autologging gives this dataset to the children from several threads at once; the store takes it from one only.
-        tracking.log_rows(X, table.source, AUTOLOGGED)
-        mlflow.sklearn.autolog(log_models=False, log_datasets=False, max_tuning_runs=None)
-        try:
-            unfitted = encoding.pipeline(table.numbers(features), table.texts(features), parameters.encoding, Ridge())
-            found = search(X, y, unfitted, parameters.alphas, parameters.cv)
-        finally:
-            mlflow.sklearn.autolog(disable=True)
+    """Search, draw and log in an MLflow run."""
+    with step_run(NAME, parameters, table_digest(parameters.data)) as run:
+        table = load_table(parameters.data, columns_in_use(features=parameters.features, target=parameters.target))
+        require_usable(table, parameters)
+        log_table(table.frame, table.source, table.name, table.left_out, parameters.target)
+        record_fingerprint(NAME, parameters, table.digest)
+        fitted, X = search_with_autologging(table, parameters)
         name_children(run.info.run_id, run.info.experiment_id)
-
-        tracking.log_figure(plots.error_by_alpha(*errors_by_alpha(found), unit=parameters.target), "alpha_curve.png")
-        tracking.log_sklearn_model(found.best_estimator_, "best_estimator", X)
-        best = {"best_alpha": found.best_params_[GRID], "best_cv_score": found.best_score_}
+        log_figure(error_by_alpha_figure(*errors_by_alpha(fitted), unit=parameters.target), "alpha_curve.png")
+        log_sklearn_model(fitted.best_estimator_, "best_estimator", X)
+        best = {"best_alpha": fitted.best_params_[GRID], "best_cv_score": fitted.best_score_}
         mlflow.log_metric("best_alpha", best["best_alpha"])
-        tracking.print_figures(NAME, run, best)
+        print_metrics(NAME, run, best)
 
 
 if __name__ == "__main__":
-    options.script(NAME, main, Parameters)
+    run_script(NAME, main, Parameters)

@@ -1,13 +1,26 @@
 """Which species is it? A logistic regression in Spark, from indexing to scoring.
 
-Asks of the table a column of classes (`target`) and columns of numbers or text (`features`).
+Needs a column of classes (`target`) and columns of numbers or text (`features`).
 Logs `train_acc` and `eval_acc` from the model's own summaries, the confusion matrix and the Spark ML pipeline as the model,
 which it loads back: a model that does not predict the same as the one that was fitted fails the step.
 """
 
 from dataclasses import dataclass
 
-from common import options, spark
+from penguins.cli.parameters import (
+    COLUMN,
+    COLUMNS,
+    Integer,
+    data_parameter,
+    experiment_parameter,
+    parameter,
+    seed_parameter,
+    spark_parameter,
+    test_size_parameter,
+)
+from penguins.cli.script import check_command_line, run_script
+from penguins.spark.session import start_in_background
+from penguins.spark.target import SparkTarget
 
 NAME = "spark_logistic_regression"
 
@@ -16,26 +29,26 @@ NAME = "spark_logistic_regression"
 class Parameters:
     """Logistic regression of a class with Spark ML."""
 
-    data: str = options.data()
-    target: str = options.parameter("species", options.COLUMN, "the column of classes to predict")
-    features: tuple[str, ...] = options.parameter(
+    data: str = data_parameter()
+    target: str = parameter("species", COLUMN, "the column of classes to predict")
+    features: tuple[str, ...] = parameter(
         "bill_length_mm,bill_depth_mm,flipper_length_mm,body_mass_g,island,sex",
-        options.COLUMNS,
+        COLUMNS,
         "the columns, of numbers or text, to predict it from",
     )
-    test_size: float = options.test_size()
-    max_iter: int = options.parameter("10", options.Integer(1, 100_000), "most iterations of the solver, 1 or more")
-    seed: int = options.seed()
-    spark: str = options.spark()
-    experiment: str = options.experiment()
+    test_size: float = test_size_parameter()
+    max_iter: int = parameter("10", Integer(1, 100_000), "most iterations of the solver, 1 or more")
+    seed: int = seed_parameter()
+    spark: str = spark_parameter()
+    experiment: str = experiment_parameter()
 
 
 if __name__ == "__main__":
-    spark.begin(options.check(NAME, Parameters).spark)
+    start_in_background(SparkTarget(check_command_line(NAME, Parameters).spark))
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any, cast
 
@@ -47,76 +60,111 @@ from mlflow.types import ColSpec, DataType, Schema
 from pyspark.ml import Estimator, Pipeline, PipelineModel, Transformer
 from pyspark.ml.classification import LogisticRegression, LogisticRegressionModel
 from pyspark.ml.feature import IndexToString, OneHotEncoder, SQLTransformer, StringIndexer, VectorAssembler
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from common import dataset, plots, spark_models, spark_table, tracking, work
+from penguins.data.checks import columns_in_use, require_both_sides, require_classes, require_other_names
+from penguins.data.locate import table_digest
+from penguins.data.spark_table import SparkTable, load_spark_table, quote_column, require_spark_finite
+from penguins.errors import InputError, WorkError
+from penguins.plots import confusion_matrix_figure, short_label
+from penguins.resume.step_run import record_fingerprint, step_run
+from penguins.spark.jobs import persist
+from penguins.spark.ml_models import load_spark_model, log_spark_model, shared_folder, use_volume
+from penguins.spark.session import spark_session
+from penguins.text import quote
+from penguins.tracking.artifacts import EXAMPLE_ROWS, log_figure, model_requirements
+from penguins.tracking.run import print_metrics
 
 BUCKETS = 1_000_000
 OUTPUTS = ("prediction", "probability", "rawPrediction")
 LABEL, VECTOR, PREDICTED = "class (label)", "features (vector)", "prediction (label)"
 TRUTH = "class (text)"
-# In a column's name, what Spark's stages read as more than a name, and what its SQL does.
+# The stages misread the first in the name of a column, Spark SQL the second.
 MISREAD_BY_STAGES, MISREAD_BY_SQL = re.compile(r"[.`*]"), re.compile(r"\$\{|__THIS__")
 
 
-def split(frame: DataFrame, test_size: float, seed: int) -> tuple[DataFrame, DataFrame]:
-    """Rows to train on and rows to evaluate on, chosen by a hash of the row and `seed`: the same on any number of cores."""
-    row = F.xxhash64(*[F.col(spark_table.column(name)) for name in frame.columns], F.lit(seed))
-    held_out = F.pmod(row, F.lit(BUCKETS)) < F.lit(round(test_size * BUCKETS))
-    return frame.where(~held_out), frame.where(held_out)
+@dataclass(frozen=True)
+class Split:
+    """The rows to train on and the rows held out. The column `TRUTH` holds the class, `LABEL` its place in `classes`."""
+
+    train: DataFrame
+    held_out: DataFrame
+    classes: list[str]
+
+
+def split_frame(frame: DataFrame, test_size: float, seed: int) -> tuple[DataFrame, DataFrame]:
+    """Return rows to train on and rows to hold out, by a hash of the row and `seed`: the same on any number of cores."""
+    row = F.xxhash64(*[F.col(quote_column(name)) for name in frame.columns], F.lit(seed))
+    is_held_out = F.pmod(row, F.lit(BUCKETS)) < F.lit(round(test_size * BUCKETS))
+    return frame.where(~is_held_out), frame.where(is_held_out)
+
+
+def split_table(table: SparkTable, parameters: Parameters) -> Split:
+    """Check the table, split it and index its classes. Raises InputError where a class is missing on one side."""
+    require_spark_finite(table, "features", parameters.features)
+    sides = split_frame(persist(table.frame), parameters.test_size, parameters.seed)
+    train, held_out = [side.withColumn(TRUTH, F.col(quote_column(parameters.target))) for side in sides]
+    require_classes_on_both_sides(train, held_out, parameters.target, parameters.test_size)
+    indexer = StringIndexer(inputCol=TRUTH, outputCol=LABEL, stringOrderType="alphabetAsc").fit(train)
+    # The indexer's labels are in Java's order of texts, which is not always Python's.
+    return Split(indexer.transform(train), indexer.transform(held_out), list(indexer.labels))
+
+
+def require_classes_on_both_sides(train: DataFrame, held_out: DataFrame, target: str, test_size: float) -> None:
+    """Raise InputError unless `target` has two classes or more, and each of them rows on both sides of the split."""
+    trained, evaluated = [Counter[str](dict(side.groupBy(TRUTH).count().collect())) for side in (train, held_out)]
+    require_classes(trained + evaluated, target)
+    require_both_sides(trained, evaluated, test_size)
 
 
 def plain_names(names: Sequence[str]) -> dict[str, str]:
-    """For each column the name under which the stages find it: its own, or a stand-in where they would misread that."""
+    """Map each column to the name under which the stages find it: its own, or another one if they would misread that."""
     return {name: f"feature {place} (renamed)" if MISREAD_BY_STAGES.search(name) else name for place, name in enumerate(names)}
 
 
-def names_between(features: Sequence[str]) -> set[str]:
-    """The columns that the stages write on the way, and that the table must not have."""
-    plain = plain_names(features)
-    renamed = set(plain.values()) - set(features)
-    return (
-        {LABEL, VECTOR, PREDICTED, TRUTH, *renamed}
-        | {_index(name) for name in plain.values()}
-        | {_encoded(name) for name in plain.values()}
-    )
+def intermediate_columns(features: Sequence[str]) -> set[str]:
+    """Return the columns that the stages add on the way and that the table must not have."""
+    plain = set(plain_names(features).values())
+    added = {column for name in plain for column in (_index_column(name), _encoded_column(name))}
+    return {LABEL, VECTOR, PREDICTED, TRUTH} | added | plain - set(features)
 
 
-def _index(name: str) -> str:
+def _index_column(name: str) -> str:
     return f"{name} (index)"
 
 
-def _encoded(name: str) -> str:
+def _encoded_column(name: str) -> str:
     return f"{name} (one-hot)"
 
 
-def require_readable(columns: dict[str, str]) -> None:
-    """Raises InputError where a column (of column to parameter) has a name that Spark could only misread."""
-    for name, parameter in columns.items():
+def require_readable_names(columns: Mapping[str, str]) -> None:
+    """Raise InputError where a column (of column to parameter) has a name that Spark would misread under any quoting."""
+    for name, parameter_name in columns.items():
         if MISREAD_BY_STAGES.search(name) and MISREAD_BY_SQL.search(name):
-            raise options.InputError(
-                f"The {options.quoted(parameter)} parameter must not name a column whose name holds a dot, a backtick or a "
-                f"star and also ${{ or __THIS__. Got {options.quoted(name)}: rename it in the table."
+            raise InputError(
+                f"The {quote(parameter_name)} parameter must not name a column whose name holds a dot, a backtick or a "
+                f"star and also ${{ or __THIS__. Got {quote(name)}: rename it in the table."
             )
 
 
-def pipeline(numbers: Sequence[str], texts: Sequence[str], classes: Sequence[str], max_iter: int) -> Pipeline:
-    """An unfitted pipeline that takes raw rows, to be fitted with the place of the class among `classes` in the column `LABEL`.
+def build_pipeline(numbers: Sequence[str], texts: Sequence[str], classes: Sequence[str], max_iter: int) -> Pipeline:
+    """Build a pipeline that takes raw rows, learns from the place of the class in `classes` and predicts the class's name.
 
-    It gives the class's name as `prediction`.
-    A category that was not seen in training gets a column of its own, which is 0 in every row of the training.
+    The place is in the column `LABEL`, the name in `prediction`. A category that was not seen in training has a column of its
+    own, which is 0 in every row of the training.
     """
     plain = plain_names([*numbers, *texts])
-    aliases = [f"{spark_table.column(name)} AS {spark_table.column(other)}" for name, other in plain.items() if name != other]
+    aliases = [f"{quote_column(name)} AS {quote_column(other)}" for name, other in plain.items() if name != other]
+    indexed = [_index_column(plain[name]) for name in texts]
+    encoded = [_encoded_column(plain[name]) for name in texts]
     stages: list[Estimator[Any] | Transformer] = []
     if aliases:
         stages.append(SQLTransformer(statement=f"SELECT *, {', '.join(aliases)} FROM __THIS__"))  # noqa: S608  # quoted
-    found = [plain[name] for name in texts]
-    indexed, encoded = [_index(name) for name in found], [_encoded(name) for name in found]
     if texts:
+        categories = [plain[name] for name in texts]
         stages += [
-            StringIndexer(inputCols=found, outputCols=indexed, handleInvalid="keep", stringOrderType="alphabetAsc"),
+            StringIndexer(inputCols=categories, outputCols=indexed, handleInvalid="keep", stringOrderType="alphabetAsc"),
             OneHotEncoder(inputCols=indexed, outputCols=encoded, dropLast=False),
         ]
     stages += [
@@ -127,88 +175,85 @@ def pipeline(numbers: Sequence[str], texts: Sequence[str], classes: Sequence[str
     return Pipeline(stages=stages)
 
 
-def confusion_matrix(predictions: DataFrame, target: str, classes: Sequence[str]) -> np.ndarray:
-    """Counts by true and predicted class, of shape (n_classes, n_classes)."""
+def fit(split: Split, table: SparkTable, features: Sequence[str], max_iter: int) -> PipelineModel:
+    """Fit the pipeline of `build_pipeline` to the rows to train on."""
+    numbers = [name for name in features if name in table.numbers]
+    texts = [name for name in features if name in table.texts]
+    return build_pipeline(numbers, texts, split.classes, max_iter).fit(split.train)
+
+
+def evaluate(model: PipelineModel, held_out: DataFrame) -> dict[str, float]:
+    """Return the accuracies on both sides of the split from the regression's own summaries."""
+    *before, regression, _ = model.stages
+    regression = cast(LogisticRegressionModel, regression)
+    evaluation = regression.evaluate(PipelineModel(before).transform(held_out))
+    return {"train_acc": regression.summary.accuracy, "eval_acc": evaluation.accuracy}
+
+
+def confusion_matrix(predictions: DataFrame, classes: Sequence[str]) -> np.ndarray:
+    """Count rows by true and predicted class. Shape (n_classes, n_classes)."""
     places = {name: place for place, name in enumerate(classes)}
     counts = np.zeros((len(classes), len(classes)), dtype=int)
-    for truth, predicted, count in predictions.groupBy(spark_table.column(target), "prediction").count().collect():
+    for truth, predicted, count in predictions.groupBy(TRUTH, "prediction").count().collect():
         counts[places[truth], places[predicted]] = count
     return counts
 
 
-def require_classes(train: DataFrame, held_out: DataFrame, target: str, test_size: float) -> None:
-    """Raises InputError unless `target` has two classes or more, and each of them is on both sides of the split."""
-    sides: list[Counter[str]] = [
-        Counter(dict(side.groupBy(spark_table.column(target)).count().collect())) for side in (train, held_out)
-    ]
-    counts = sides[0] + sides[1]
-    dataset.require_classes(counts, target)
-    dataset.require_both_sides(sides[0], sides[1], test_size)
-
-
 def log_model(model: PipelineModel, example: pd.DataFrame, shared: str) -> str:
-    """Logs the fitted pipeline, which takes raw rows like `example`, to the active run; returns its URI.
+    """Log the fitted pipeline, which takes raw rows such as `example`, to the active run and return its URI.
 
-    `shared` is a folder that Spark sees, too, where it is needed.
+    `shared` is a folder that Spark sees as well, empty where none is needed.
     """
     kinds = {name: DataType.double if kind == np.float64 else DataType.string for name, kind in example.dtypes.items()}
-    schema = ModelSignature(
+    signature = ModelSignature(
         inputs=Schema([ColSpec(kind, name) for name, kind in kinds.items()]),
         outputs=Schema([ColSpec(DataType.string, "prediction")]),
     )
-    packages = tracking.requirements("mlflow", "pyspark", "pandas", "numpy")
-    described = {"signature": schema, "input_example": example, "pip_requirements": packages}
+    packages = model_requirements("mlflow", "pyspark", "pandas", "numpy")
+    described = {"signature": signature, "input_example": example, "pip_requirements": packages}
     if shared:
-        return spark_models.log(model, shared, **described)
+        return log_spark_model(model, shared, **described)
     return str(mlflow.spark.log_model(model, artifact_path="model", **described).model_uri)
 
 
 def load_model(uri: str, shared: str) -> PipelineModel:
-    """The pipeline that `log_model` has logged."""
-    return spark_models.load(uri, shared) if shared else cast(PipelineModel, mlflow.spark.load_model(uri))
+    """Load the pipeline that `log_model` has logged."""
+    return load_spark_model(uri, shared) if shared else cast(PipelineModel, mlflow.spark.load_model(uri))
+
+
+def fit_and_log(session: SparkSession, columns: dict[str, str], shared: str, parameters: Parameters) -> dict[str, float]:
+    """Fit, evaluate and log the regression in the active run; return its metrics. `columns` maps columns to parameters."""
+    features, target = list(parameters.features), parameters.target
+    table = load_spark_table(session, parameters.data, columns, target)
+    record_fingerprint(NAME, parameters, table.digest)
+    split = split_table(table, parameters)
+    model = fit(split, table, features, parameters.max_iter)
+    figures = evaluate(model, split.held_out)
+    mlflow.log_metrics(figures)
+    counts = confusion_matrix(model.transform(split.held_out), split.classes)
+    title = f"{short_label(target)}: {counts.sum()} records held out"
+    log_figure(confusion_matrix_figure(counts, split.classes, title), "conf_matrix.png")
+    example = split.train.select(*[quote_column(name) for name in features]).limit(EXAMPLE_ROWS).toPandas()
+    uri = log_model(model, example, shared)
+    loaded = load_model(uri, shared).transform(split.held_out)
+    if not np.array_equal(confusion_matrix(loaded, split.classes), counts):
+        raise WorkError(f"The model at {uri} does not predict as the one that was fitted.")
+    return figures
 
 
 def main(parameters: Parameters) -> None:
-    """Fits, evaluates and logs the regression in an MLflow run."""
-    features, target = list(parameters.features), parameters.target
-    with tracking.step_run(NAME, parameters) as run, ExitStack() as stack:
-        columns = dataset.used(features=features, target=target)
-        dataset.require_other_names(columns, [*OUTPUTS, *names_between(features)])
-        require_readable(columns)
-        shared = spark_models.shared_folder(parameters.spark)
-        session = stack.enter_context(spark.session(parameters.spark))
-        spark_models.find_volume(session)
-        table = spark_table.load(session, parameters.data, columns, target)
-        spark_table.require_finite(table, "features", features)
-        tracking.log_work(work.of(NAME, parameters, table.digest))
-        sides = split(spark.kept(table.frame), parameters.test_size, parameters.seed)
-        train, held_out = [side.withColumn(TRUTH, F.col(spark_table.column(target))) for side in sides]
-        require_classes(train, held_out, target, parameters.test_size)
-        indexer = StringIndexer(inputCol=TRUTH, outputCol=LABEL, stringOrderType="alphabetAsc").fit(train)
-        train, held_out = indexer.transform(train), indexer.transform(held_out)
-        classes = list(indexer.labels)  # in Java's order, which for some scripts is not Python's
-        numbers = [name for name in features if name in table.numbers]
-        texts = [name for name in features if name in table.texts]
-
-        model = pipeline(numbers, texts, classes, parameters.max_iter).fit(train)
-        regression = cast(LogisticRegressionModel, model.stages[-2])
-        evaluation = regression.evaluate(PipelineModel(model.stages[:-2]).transform(held_out))
-        figures = {"train_acc": regression.summary.accuracy, "eval_acc": evaluation.accuracy}
-        mlflow.log_metrics(figures)
-        counts = confusion_matrix(model.transform(held_out), target, classes)
-        title = f"{plots.shortened(target)}: {counts.sum()} records held out"
-        tracking.log_figure(plots.confusion_matrix(counts, classes, title), "conf_matrix.png")
-
-        uri = log_model(
-            model,
-            train.select(*[spark_table.column(name) for name in features]).limit(tracking.EXAMPLE_ROWS).toPandas(),
-            shared,
-        )
-        loaded = load_model(uri, shared).transform(held_out)
-        if not np.array_equal(confusion_matrix(loaded, target, classes), counts):
-            raise options.WorkError(f"The model at {uri} does not predict as the one that was fitted.")
-        tracking.print_figures(NAME, run, figures)
+    """Fit, evaluate and log the regression in an MLflow run."""
+    with step_run(NAME, parameters, table_digest(parameters.data)) as run, ExitStack() as stack:
+        columns = columns_in_use(features=parameters.features, target=parameters.target)
+        require_other_names(columns, [*OUTPUTS, *intermediate_columns(parameters.features)])
+        require_readable_names(columns)
+        target = SparkTarget(parameters.spark)
+        shared = shared_folder(target)
+        session = stack.enter_context(spark_session(target))
+        use_volume(session)
+        figures = fit_and_log(session, columns, shared, parameters)
+        print_metrics(NAME, run, figures)
 
 
 if __name__ == "__main__":
-    options.script(NAME, main, Parameters)
+    run_script(NAME, main, Parameters)

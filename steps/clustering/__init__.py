@@ -1,1 +1,0 @@
-"""What the sweep computes and records."""

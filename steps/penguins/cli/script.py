@@ -1,0 +1,147 @@
+"""A step as a script: it reads its command line, runs, reports a failure in one line and returns an exit code."""
+
+import argparse
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from penguins.cli.parameters import P, parse_parameters
+from penguins.cli.signals import (
+    interrupted_exit_code,
+    interruptible,
+    interruption,
+    is_interrupted,
+    listen_for_signals,
+)
+from penguins.errors import FAILED_WORK, WRONG_INPUT, InputError, WorkError
+from penguins.project import PROJECT
+from penguins.text import LONGEST_REASON, one_line, quote, suggestion
+from penguins.tracking.final_status import KILLED, schedule_final_status
+
+ERROR_PREFIX = "error: "
+# An exception of one of these libraries is a failure of the store or the network: it is reported in one line.
+STORE_LIBRARIES = ("alembic", "mlflow", "requests", "sqlalchemy", "urllib3")
+# Set in the environment of a script that shall only check the parameters that it finds as JSON on its standard input.
+CHECK_ONLY = "PENGUINS_CHECK_ONLY"
+
+
+def parse_argv(declared: type, argv: Sequence[str]) -> dict[str, str]:
+    """Return the texts on the command line by name: `--name value` or `--name=value`; a value may begin with a dash.
+
+    Raises InputError at an unknown parameter.
+    """
+    fields = dataclasses.fields(declared)
+    options = {f"--{field.name}" for field in fields}
+    joined: list[str] = []
+    for token in argv:
+        if joined and joined[-1] in options and token not in options:
+            joined[-1] += f"={token}"
+        else:
+            joined.append(token)
+
+    parser = _Parser(prog=os.path.basename(sys.argv[0]), allow_abbrev=False, description=_first_line(declared.__doc__))
+    for field in fields:
+        default = field.metadata["default"] or "empty"
+        text = f"{field.metadata['help']} (default: {default})".replace("%", "%%")
+        parser.add_argument(f"--{field.name}", metavar=field.name.upper(), default=argparse.SUPPRESS, help=text)
+    known, unknown = parser.parse_known_args(joined)
+    for token in unknown:
+        name = token.lstrip("-").partition("=")[0]
+        hint = suggestion(name, [field.name for field in fields])
+        raise InputError(f"The {quote(name)} parameter is not known.{hint}")
+    return dict(vars(known))
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"The command line could not be read: {message}.")
+
+
+def _first_line(doc: str | None) -> str:
+    return (doc or "").strip().partition("\n")[0]
+
+
+def check_command_line(entry_point: str, declared: type[P]) -> P:
+    """Parse the command line of a script before its heavy imports, so that a wrong parameter is reported at once.
+
+    From here on a signal is held back if `mlflow run` has opened a run for this process.
+    """
+    listen_for_signals(on_signal=lambda: schedule_final_status(KILLED))
+    try:
+        if os.environ.get(CHECK_ONLY):
+            parse_parameters(declared, json.load(sys.stdin))
+            sys.exit()
+        return parse_parameters(declared, parse_argv(declared, sys.argv[1:]))
+    except InputError as error:
+        sys.exit(_refuse(entry_point, error))
+
+
+def step_refusal(step: str, texts: dict[str, str]) -> str:
+    """Return the message with which the script of `step` would refuse these parameters, or an empty text."""
+    variables = {name: value for name, value in os.environ.items() if name != "MLFLOW_RUN_ID"} | {CHECK_ONLY: "true"}
+    command = [sys.executable, str(PROJECT / "steps" / f"{step}.py")]
+    done = subprocess.run(command, env=variables, input=json.dumps(texts), capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        return ""
+    return done.stderr.strip().removeprefix(ERROR_PREFIX)
+
+
+def _refuse(entry_point: str, error: InputError) -> int:
+    """Print the error, record it on the run that `mlflow run` has opened, and return the exit code."""
+    _print_error(error)
+    if os.environ.get("MLFLOW_RUN_ID"):
+        from penguins.tracking.run import record_failure
+
+        record_failure(os.environ["MLFLOW_RUN_ID"], entry_point, one_line(error))
+    return WRONG_INPUT
+
+
+def run_entry_point(entry_point: str, step: Callable[[P], None], declared: type[P], argv: Sequence[str] | None = None) -> int:
+    """Run `step` with the parameters in `argv` and return the exit code; a known failure is printed as one line."""
+    try:
+        parameters = parse_parameters(declared, parse_argv(declared, sys.argv[1:] if argv is None else argv))
+    except InputError as error:
+        return _refuse(entry_point, error)
+    try:
+        with interruptible():
+            step(parameters)
+    except KeyboardInterrupt as error:
+        return _print_interruption(error)
+    except Exception as error:
+        if is_interrupted():
+            return _print_interruption(interruption())
+        if isinstance(error, InputError | WorkError):
+            _print_error(error)
+            return WRONG_INPUT if isinstance(error, InputError) else FAILED_WORK
+        if not _is_store_error(error):
+            raise
+        why = f"{type(error).__name__}: {one_line(error)[:LONGEST_REASON]}"
+        _print_error(f"The tracking store failed or refused a request: {why}")
+        return FAILED_WORK
+    return 0
+
+
+def run_script(entry_point: str, step: Callable[[P], None], declared: type[P]) -> None:
+    """Run `step` on the command line and end this process with its exit code if that is not 0.
+
+    On success it returns rather than exits: Databricks takes any exit for a failure.
+    """
+    if code := run_entry_point(entry_point, step, declared):
+        sys.exit(code)
+
+
+def _print_interruption(error: KeyboardInterrupt) -> int:
+    print(one_line(error) or "interrupted", file=sys.__stderr__, flush=True)
+    return interrupted_exit_code()
+
+
+def _is_store_error(error: Exception) -> bool:
+    return isinstance(error, OSError) or type(error).__module__.partition(".")[0] in STORE_LIBRARIES
+
+
+def _print_error(error: object) -> None:
+    print(f"{ERROR_PREFIX}{one_line(error)}", file=sys.stderr, flush=True)

@@ -1,0 +1,1 @@
+"""Find, read and check the table that a step works on."""

@@ -1,0 +1,149 @@
+"""Check the columns and rows of a table before anything is fitted."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+import pandas as pd
+
+from penguins.data.table import Table
+from penguins.errors import InputError
+from penguins.text import format_number, quote, suggestion
+
+# The mean and the variance of larger numbers overflow a float.
+LARGEST = 1e150
+MOST_COLUMNS_LISTED, LONGEST_LIST = 20, 400
+
+
+def columns_in_use(**parameters: str | Iterable[str]) -> dict[str, str]:
+    """Map each column that a step uses to the parameter that names it, as in `columns_in_use(features=[…], target="sex")`.
+
+    Raises InputError where two parameters name the same column: a target among the features would be predicted from itself.
+    """
+    columns: dict[str, str] = {}
+    for parameter, value in parameters.items():
+        for column in [value] if isinstance(value, str) else value:
+            if column in columns:
+                raise InputError(
+                    f"The {quote(parameter)} parameter must not name a column of the "
+                    f"{quote(columns[column])} parameter. Got {quote(column)} in both."
+                )
+            columns[column] = parameter
+    return columns
+
+
+def require_distinct_columns(columns: Sequence[str], data: str) -> None:
+    """Raise InputError where two of a table's columns have the same name."""
+    repeated = sorted({column for column in columns if columns.count(column) > 1})
+    if repeated:
+        raise InputError(
+            f"The 'data' parameter must name a table whose columns have distinct names. Got {quote(data)}, "
+            f"which has {quote(repeated[0])} more than once."
+        )
+
+
+def require_columns(columns: Mapping[str, str], available: Sequence[str]) -> None:
+    """Raise InputError that names the first of `columns` (column to parameter) that is not `available`."""
+    for column, parameter in columns.items():
+        if column not in available:
+            listed = ", ".join(map(str, available[:MOST_COLUMNS_LISTED]))
+            shortened = listed if len(listed) <= LONGEST_LIST else listed[:LONGEST_LIST] + "…"
+            raise InputError(
+                f"The {quote(parameter)} parameter must name columns of the table. Got {quote(column)}, "
+                f"which it does not have.{suggestion(column, available) or f' It has {shortened}.'}"
+            )
+
+
+def require_other_names(columns: Mapping[str, str], reserved: Sequence[str]) -> None:
+    """Raise InputError where one of `columns` (column to parameter) has a name that is `reserved` for the step's results."""
+    for column, parameter in columns.items():
+        if column in reserved:
+            raise InputError(
+                f"The {quote(parameter)} parameter must not name a column that has the name of a result. "
+                f"Got {quote(column)}: rename it in the table."
+            )
+
+
+def require_numbers(table: Table, parameter: str, columns: Sequence[str]) -> None:
+    """Raise InputError that names the first of `columns` that holds text, with an example."""
+    for column in columns:
+        if column in table.texts:
+            values = table.frame[column]
+            text = values[pd.to_numeric(values, errors="coerce").isna()]
+            example = quote(values.iloc[0] if text.empty else text.iloc[0])
+            raise InputError(
+                f"The {quote(parameter)} parameter must name columns of numbers. "
+                f"Got {quote(column)}, which holds text, for example {example}."
+            )
+
+
+def require_finite(table: Table, parameter: str, columns: Sequence[str]) -> None:
+    """Raise InputError that names the first of `columns` that holds a number beyond `LARGEST`."""
+    for column in columns:
+        if column in table.numbers:
+            refuse_infinite(int((table.frame[column].abs() > LARGEST).sum()), len(table.frame), parameter, column)
+
+
+def refuse_infinite(n_infinite: int, n_rows: int, parameter: str, column: str) -> None:
+    """Raise InputError if `column` is infinite in any of its `n_rows` rows."""
+    if n_infinite:
+        raise InputError(
+            f"The {quote(parameter)} parameter must name columns of finite numbers. Got {quote(column)}, "
+            f"which is infinite in {n_infinite} of {n_rows} rows (a number beyond {LARGEST:g} counts as infinite)."
+        )
+
+
+def require_classes(counts: Mapping[str, int], target: str) -> None:
+    """Raise InputError unless `counts`, the rows of each class, has two classes or more with two rows or more each."""
+    rule = "The 'target' parameter must name a column with two classes or more, each with two rows or more."
+    rows = sum(counts.values())
+    if len(counts) < 2:
+        only = quote(next(iter(counts)))
+        raise InputError(f"{rule} Got {quote(target)}, which has only {only} in {rows} complete rows.")
+    rarest = min(counts, key=lambda name: counts[name])
+    if counts[rarest] < 2:
+        raise InputError(f"{rule} Got {quote(target)}, in which {quote(rarest)} has one row of {rows}.")
+
+
+def require_split(counts: Mapping[str, int], test_size: float) -> None:
+    """Raise InputError where a stratified split by `test_size` cannot leave a row of each class on both sides.
+
+    `counts` holds the rows of each class.
+    """
+    rows = sum(counts.values())
+    held_out = math.ceil(rows * test_size)
+    if min(held_out, rows - held_out) < len(counts):
+        raise InputError(
+            f"The 'test_size' parameter must leave a row of each of the {len(counts)} classes on both sides. "
+            f"Got {test_size:g}, which holds out {held_out} of {rows} rows."
+        )
+
+
+def require_both_sides(train: Mapping[str, int], held_out: Mapping[str, int], test_size: float) -> None:
+    """Raise InputError that names the first class without a row on one side of the split, given the rows of each class."""
+    for name in sorted(train.keys() | held_out.keys()):
+        rows = train.get(name, 0) + held_out.get(name, 0)
+        for side, purpose in ((train, "trained on"), (held_out, "held out")):
+            if not side.get(name):
+                raise InputError(
+                    f"The 'test_size' parameter must leave a row of each class on both sides. Got {test_size:g}, with which "
+                    f"none of the {rows} rows of {quote(name)} is {purpose}: try another seed or more rows."
+                )
+
+
+def require_variety(table: Table, column: str) -> None:
+    """Raise InputError where the target `column` has the same number in all rows, which leaves nothing to predict."""
+    values = table.frame[column]
+    if values.nunique() < 2:
+        raise InputError(
+            f"The 'target' parameter must name a column of numbers that differ. "
+            f"Got {quote(column)}, which is {format_number(values.iloc[0])} in all {len(values)} rows."
+        )
+
+
+def require_rows(table: Table, parameter: str, number: int) -> None:
+    """Raise InputError where the table has fewer rows than `number`, the value of `parameter`."""
+    if len(table.frame) < number:
+        raise InputError(
+            f"The {quote(parameter)} parameter must not be greater than the number of complete rows, "
+            f"{len(table.frame)}. Got {number} instead."
+        )

@@ -1,0 +1,257 @@
+"""Read the table that a step works on: the complete rows in the columns that it uses."""
+
+import bz2
+import csv
+import gzip
+import io
+import lzma
+import warnings
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, NoReturn
+from zipfile import BadZipFile, ZipFile
+
+import numpy as np
+import pandas as pd
+from pandas.api import types
+
+from penguins.data.checks import require_columns, require_distinct_columns
+from penguins.data.locate import BLOCK_BYTES, BUNDLED, BUNDLED_FILE, PARQUET, fetch_table, table_name
+from penguins.data.table import Table
+from penguins.errors import InputError
+from penguins.resume.fingerprint import content_digest
+from penguins.text import format_number, one_line, quote
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# The texts of a CSV that stand for a missing value, except in a column of names, where only the empty text does.
+MISSING = ["", "#N/A", "N/A", "NA", "NaN", "None", "n/a", "nan", "null", "NULL", "<NA>"]
+# The errors of pandas, pyarrow, csv and the decompressors at a file that is not what its name says.
+UNREADABLE = (ValueError, OSError, EOFError, RuntimeError, BadZipFile, ImportError, csv.Error, lzma.LZMAError, zlib.error)
+# A text column of a CSV with so many different numbers holds numbers; the texts in it are mistakes.
+FEWEST_NUMBERS = 10
+OPENERS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+LONGEST_FIELD = 2**31 - 1
+ENCODING = "utf-8-sig"
+
+
+def load_table(data: str, columns: dict[str, str], names: Sequence[str] = ()) -> Table:
+    """Read the table `data` and keep the rows without a missing value in `columns`.
+
+    `columns` maps each column that the step uses to the parameter that names it. Those in `names` hold the names of classes or
+    groups: they are read as text in which only an empty field is missing. Of the bundled penguins, the records that miss a
+    value in any column are left out.
+    Raises InputError where the table or a column does not exist, cannot be read or has no complete row.
+    """
+    path, name = (BUNDLED_FILE, BUNDLED) if data == BUNDLED else (fetch_table(data), table_name(data))
+    everything = _read(path, data, columns, names)
+    relevant = everything if data == BUNDLED else everything[list(columns)]
+    complete = relevant.dropna()[list(columns)].reset_index(drop=True)
+    if complete.empty:
+        raise InputError(
+            f"The 'data' parameter must name a table with rows that miss no value in {', '.join(columns)}. "
+            f"Got {quote(data)}, which has {len(everything)} rows and none that is complete."
+        )
+    frame = pd.DataFrame(
+        {
+            column: as_names(complete[column]) if column in names else _to_numbers_or_text(complete[column], column, parameter)
+            for column, parameter in columns.items()
+        }
+    )
+    numbers = [column for column in columns if types.is_float_dtype(frame[column])]
+    return Table(
+        frame=frame,
+        name=name,
+        source=str(path),
+        left_out=len(everything) - len(frame),
+        digest=content_digest(path),
+        numbers=numbers,
+        texts=[column for column in columns if column not in numbers],
+    )
+
+
+def as_names(values: pd.Series) -> pd.Series:
+    """Return `values` as the text by which people call classes and groups: 2007 rather than 2007.0."""
+    return values.map(format_number) if types.is_float_dtype(values) else values.astype(str)
+
+
+def _read(path: Path, data: str, columns: dict[str, str], names: Sequence[str]) -> pd.DataFrame:
+    """Read `columns` of a Parquet table, or all columns of a CSV file."""
+    try:
+        if path.is_dir() or path.suffix in PARQUET:
+            return _read_parquet(path, data, columns, names)
+        return _read_csv(path, data, columns, names)
+    except InputError:
+        raise
+    except UNREADABLE as error:
+        _refuse_unreadable(data, one_line(error)[:200])
+
+
+def _refuse_unreadable(data: str, why: str) -> NoReturn:
+    raise InputError(f"The 'data' parameter must name a readable CSV or Parquet table. Got {quote(data)}: {why}")
+
+
+def _read_parquet(path: Path, data: str, columns: dict[str, str], names: Sequence[str]) -> pd.DataFrame:
+    from pyarrow import parquet
+
+    schema = parquet.ParquetDataset(path).schema
+    require_distinct_columns(schema.names, data)
+    require_columns(columns, schema.names)
+    table = parquet.read_table(path, columns=list(columns))
+    converted = [_to_lossless(table.column(column), column, columns[column], column in names) for column in columns]
+    frame: pd.DataFrame = table.from_arrays(converted, names=list(columns)).to_pandas()
+    return frame
+
+
+def _to_lossless(values: "pa.ChunkedArray", column: str, parameter: str, is_name: bool) -> "pa.ChunkedArray":
+    """Convert a column of Parquet to a type that pandas holds without loss; whole numbers that are names become text."""
+    import pyarrow as pa
+    from pyarrow import types as kinds
+
+    kind = values.type
+    if kinds.is_dictionary(kind):
+        values = values.cast(kind.value_type)
+        kind = kind.value_type
+    if kinds.is_nested(kind) or kinds.is_binary(kind) or kinds.is_large_binary(kind) or kinds.is_fixed_size_binary(kind):
+        _refuse_kind(parameter, column, str(kind), values[0] if len(values) else None)
+    if is_name and kinds.is_integer(kind):
+        return values.cast(pa.string())
+    return values.cast(pa.float64()) if kinds.is_decimal(kind) else values
+
+
+def _refuse_kind(parameter: str, column: str, kind: str, example: object) -> NoReturn:
+    raise InputError(
+        f"The {quote(parameter)} parameter must name columns of numbers or text. "
+        f"Got {quote(column)}, which holds {kind}, for example {quote(str(example))}."
+    )
+
+
+def _read_csv(path: Path, data: str, columns: dict[str, str], names: Sequence[str]) -> pd.DataFrame:
+    _require_no_null_byte(path, data)
+    first = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False, encoding=ENCODING, index_col=False)
+    header = [str(column) or f"Unnamed: {place}" for place, column in enumerate(first.iloc[0])]
+    require_distinct_columns(header, data)
+    table = _parse_csv(path, data, header, names)
+    # pandas fills a row that is too short with missing values, so that its last one is missing.
+    if table.iloc[:, -1].isna().any():
+        _require_whole_rows(path, data, len(header))
+    require_columns(columns, list(table.columns))
+    for column, parameter in columns.items():
+        if column not in names and types.is_object_dtype(table[column]):
+            table[column] = _parse_numbers(table[column], column, parameter)
+    return table
+
+
+def _require_no_null_byte(path: Path, data: str) -> None:
+    """Raise InputError where a CSV file holds a null byte, because pandas would silently cut the field there."""
+    with _open_decompressed(path) as file:
+        if any(b"\0" in block for block in iter(lambda: file.read(BLOCK_BYTES), b"")):
+            _refuse_unreadable(
+                data, "it holds null bytes, as UTF-16 and binary files do: save it as CSV in UTF-8, or as Parquet."
+            )
+
+
+@contextmanager
+def _open_decompressed(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file for reading bytes, and decompress it if its name says that it is compressed."""
+    ending = path.suffix.lower()  # pandas ignores its case, too
+    if ending != ".zip":
+        with OPENERS.get(ending, open)(path, "rb") as file:
+            yield file
+        return
+    with ZipFile(path) as archive:
+        names = archive.namelist()
+        if len(names) != 1:
+            raise ValueError(f"it holds {len(names)} files and should hold one.")
+        with archive.open(names[0]) as file:
+            yield file
+
+
+def _parse_csv(path: Path, data: str, header: Sequence[str], names: Sequence[str]) -> pd.DataFrame:
+    with warnings.catch_warnings():
+        # Without an index, pandas warns where rows have more fields than the header. With one, it would shift them.
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        try:
+            table: pd.DataFrame = pd.read_csv(
+                path,
+                encoding=ENCODING,
+                keep_default_na=False,
+                na_values={column: [""] if column in names else MISSING for column in header},
+                dtype=dict.fromkeys(names, str),
+                low_memory=False,
+                index_col=False,
+            )
+        except pd.errors.ParserWarning:
+            _refuse_unreadable(data, f"its rows have more fields than its header, which has {len(header)}.")
+    return table
+
+
+def _require_whole_rows(path: Path, data: str, n_columns: int) -> None:
+    """Raise InputError with the line of the first row of a CSV file that has fewer fields than `n_columns`.
+
+    Reads quotes and skips lines of blanks as pandas does.
+    """
+    last = ""
+
+    def remember(line: str) -> str:
+        nonlocal last
+        last = line
+        return line
+
+    limit = csv.field_size_limit(LONGEST_FIELD)
+    try:
+        with _open_decompressed(path) as file, io.TextIOWrapper(file, encoding=ENCODING, newline="") as text:
+            rows = csv.reader(map(remember, text))
+            start = 1
+            for row in rows:
+                if len(row) < n_columns and last.strip(" \t\r\n"):
+                    fields = "1 field" if len(row) == 1 else f"{len(row)} fields"
+                    why = (
+                        f"line {start} has {fields} where the header has {n_columns}: write a missing value as an empty field."
+                    )
+                    _refuse_unreadable(data, why)
+                start = rows.line_num + 1
+    finally:
+        csv.field_size_limit(limit)
+
+
+def _parse_numbers(values: pd.Series, column: str, parameter: str) -> pd.Series:
+    """Convert a column that pandas left as text to numbers if each text is a number; some are too large for pandas.
+
+    Raises InputError where most of it is numbers: the texts between them would turn the column into one of categories.
+    """
+    present = values.dropna()
+    if not all(isinstance(value, str) for value in present):
+        return values
+    numbers = {text: _parse_number(text) for text in present.unique()}
+    texts = present[[numbers[text] is None for text in present]]
+    if texts.empty:
+        return values.map(numbers).astype(np.float64)
+    n_numbers = sum(number is not None for number in numbers.values())
+    if n_numbers < FEWEST_NUMBERS or len(texts) > len(present) / 2:
+        return values
+    raise InputError(
+        f"The {quote(parameter)} parameter must name columns of numbers or text. Got {quote(column)}, which holds numbers, "
+        f"but in {len(texts)} of {len(present)} rows text, for example {quote(texts.iloc[0])}: mend them, or leave them empty."
+    )
+
+
+def _parse_number(text: str) -> float | None:
+    try:
+        return float(text) if "_" not in text else None
+    except ValueError:
+        return None
+
+
+def _to_numbers_or_text(values: pd.Series, column: str, parameter: str) -> pd.Series:
+    """Convert a column without missing values to float64, or to text. Raises InputError where it holds anything else."""
+    if types.is_bool_dtype(values) or isinstance(values.dtype, pd.CategoricalDtype):
+        return values.astype(str)
+    if types.is_numeric_dtype(values) and not types.is_complex_dtype(values):
+        return values.astype(np.float64)
+    if types.is_string_dtype(values) or all(isinstance(value, str | bool) for value in values):
+        return values.astype(str)
+    return _refuse_kind(parameter, column, str(values.dtype), values.iloc[0])

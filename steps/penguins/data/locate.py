@@ -1,0 +1,142 @@
+"""Find the table that the `data` parameter names, and fetch it to this machine."""
+
+import os
+import re
+import tempfile
+from pathlib import Path
+from urllib.parse import urlparse
+
+from penguins.errors import InputError
+from penguins.project import PROJECT
+from penguins.resume.fingerprint import content_digest
+from penguins.text import one_line, quote, suggestion
+
+BUNDLED = "penguins"
+BUNDLED_FILE = PROJECT / "data" / "penguins.csv"
+PARQUET = (".parquet", ".pq")
+COMPRESSIONS = (".gz", ".bz2", ".xz", ".zip")
+# A text that may name a table of Spark's catalogue rather than a file.
+TABLE_NAME = re.compile(r"(?!.*\.(csv|parquet|pq|gz)$)\w+(\.\w+){0,2}")
+# Spark writes files whose names begin like this beside the files of a table.
+HIDDEN = ("_", ".")
+TIMEOUT_S = 30
+BLOCK_BYTES = 1 << 20
+
+
+def fetch_table(data: str) -> Path:
+    """Return the path of the file or folder that `data` names; download it first where `data` is a URI.
+
+    Raises InputError where it does not exist, cannot be fetched, or is neither a file nor a folder of Parquet files.
+    """
+    scheme = uri_scheme(data)
+    if len(scheme) < 2:  # one letter is a Windows drive
+        path = _local_path(data)
+    elif scheme in ("http", "https") and "/mlflow-artifacts/" not in data:
+        path = _download_from_web(data)
+    else:
+        path = _download_artifact(data)
+    _require_kind(path, data)
+    return path
+
+
+def require_exists(data: str) -> None:
+    """Raise InputError where `data` is a path at which no table lies. URIs and names of catalogue tables pass unchecked."""
+    if data != BUNDLED and len(uri_scheme(data)) < 2 and not TABLE_NAME.fullmatch(data):
+        _require_kind(_local_path(data), data)
+
+
+def uri_scheme(data: str) -> str:
+    """Return the scheme of `data`, or an empty text where it is no URI. Raises InputError at a malformed URI."""
+    try:
+        return urlparse(data).scheme
+    except ValueError as error:
+        raise _fetch_error(data, error) from error
+
+
+def table_digest(data: str) -> str:
+    """Return a digest of the content of `data`, or an empty text where this machine cannot read it as a path."""
+    if data == BUNDLED:
+        return content_digest(BUNDLED_FILE)
+    try:
+        path = Path(data).expanduser()
+        _require_kind(path, data)
+        return content_digest(path)
+    except (OSError, RuntimeError, ValueError):
+        return ""
+
+
+def absolute_data_path(data: str) -> str:
+    """Return `data` as an absolute path if it is the path of something that exists, else unchanged."""
+    try:
+        path = Path(data).expanduser()
+        return str(path.resolve()) if data != BUNDLED and path.exists() else data
+    except (OSError, RuntimeError, ValueError):
+        return data
+
+
+def table_name(data: str) -> str:
+    """Return the last part of the path or URI `data`."""
+    return Path(urlparse(data).path.rstrip("/") or data).name or "table"
+
+
+def _local_path(data: str) -> Path:
+    rule = "The 'data' parameter must name a file that is there."
+    try:
+        path = Path(data).expanduser()
+        exists = path.exists()
+    except (OSError, RuntimeError, ValueError) as error:  # the name is too long, the user unknown, or the folder unreadable
+        raise InputError(f"{rule} Got {quote(data)}: {one_line(error)[:200]}") from error
+    if not exists:
+        place = "" if path.is_absolute() else f" (looked for in {os.getcwd()}; give an absolute path if it is elsewhere)"
+        raise InputError(f"{rule} Got {quote(data)}{place}.{suggestion(data, [BUNDLED])}")
+    return path
+
+
+def _download_artifact(uri: str) -> Path:
+    import mlflow
+
+    try:
+        return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
+    except Exception as error:  # each kind of store raises its own errors
+        raise _fetch_error(uri, error) from error
+
+
+def _download_from_web(url: str) -> Path:
+    """Download the file at `url`. MLflow would fetch it from artifact servers only."""
+    import requests
+
+    endings = [ending for ending in Path(urlparse(url).path).suffixes if ending in (*PARQUET, *COMPRESSIONS)]
+    path = Path(tempfile.mkdtemp(), "".join(["table", *endings]))
+    try:
+        with requests.get(url, stream=True, timeout=TIMEOUT_S) as answer, path.open("wb") as file:
+            answer.raise_for_status()
+            for block in answer.iter_content(BLOCK_BYTES):
+                file.write(block)
+    except (OSError, ValueError) as error:  # each error of requests is one of these
+        raise _fetch_error(url, error) from error
+    return path
+
+
+def _fetch_error(data: str, error: Exception) -> InputError:
+    why = one_line(error)[:300]
+    return InputError(f"The 'data' parameter must name a table that can be fetched. Got {quote(data)}: {why}")
+
+
+def _require_kind(path: Path, data: str) -> None:
+    """Raise InputError unless `path` is a file or a folder of Parquet files only, because reading a pipe might never end."""
+    rule = f"The 'data' parameter must name a file, or a folder of Parquet files alone. Got {quote(data)}, which"
+    if path.is_file():
+        return
+    if not path.is_dir():
+        raise InputError(f"{rule} is neither: write its content to a file first.")
+    if (path / "MLmodel").exists():
+        raise InputError(f"{rule} is a model of MLflow.")
+    n_files = 0
+    for folder, folders, files in os.walk(path):
+        folders[:] = sorted(name for name in folders if not name.startswith(HIDDEN))
+        for name in sorted(name for name in files if not name.startswith(HIDDEN)):
+            n_files += 1
+            if not name.endswith(PARQUET) or not Path(folder, name).is_file():
+                raise InputError(f"{rule} holds {quote(name)}.")
+    if not n_files:
+        raise InputError(f"{rule} holds no file.")

@@ -1,0 +1,153 @@
+"""The fingerprint of a step: its data, the parameters that change results, and its code, each by content.
+
+Two runs with the same fingerprint give the same results, so that one can continue the other.
+"""
+
+import ast
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from penguins.cli.parameters import to_texts
+from penguins.project import PROJECT
+
+# Tags of a run.
+FINGERPRINT, DATA, CODE, STEP = "fingerprint", "fingerprint.data", "fingerprint.code", "fingerprint.step"
+WANTED = "fingerprint.wanted"
+# Parameters that change no result. The content of `data` counts, not its path.
+IRRELEVANT = ("data", "env_manager", "log_from", "resume", "spark")
+CONFIG = "config"
+# Modules that only draw what the results hold. A change in them is no reason to compute the results again.
+DRAWING = ("penguins/plots.py",)
+PINS = ("requirements.txt", "requirements.lock")
+DIGEST_BYTES = 16
+# A plain dictionary: functions wrapped by functools cannot be shipped to a Spark worker.
+_digests: dict[tuple[str, int, int], str] = {}
+# The imports of a file by the digest of its content, because parsing all files takes 0.1 s.
+_imports: dict[str, list[str]] = {}
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """All that decides the results of a step; `data` and `code` are digests."""
+
+    step: str
+    parameters: dict[str, str]
+    data: str
+    code: str
+
+    @property
+    def key(self) -> str:
+        """A digest of the whole fingerprint."""
+        return _digest([json.dumps([self.step, self.parameters, self.data, self.code], sort_keys=True).encode()])
+
+    def tags(self) -> dict[str, str]:
+        """Return the tags of a run that has this fingerprint."""
+        return {FINGERPRINT: self.key, DATA: self.data, CODE: self.code, STEP: self.step}
+
+    def differences(self, tags: Mapping[str, str], parameters: Mapping[str, str]) -> list[str]:
+        """Describe how this fingerprint differs from that of a run with these tags and parameters."""
+        found = [
+            f"{name} ({parameters.get(name, 'none')} before, {value} now)"
+            for name, value in self.parameters.items()
+            if parameters.get(name) != value
+        ]
+        found += ["the data"] if tags.get(DATA) != self.data else []
+        return found + (["the code"] if tags.get(CODE) != self.code else [])
+
+
+def step_fingerprint(step: str, parameters: Any, data: str) -> Fingerprint:
+    """Return the fingerprint of a step with these parameters, on data with the digest `data`."""
+    return fingerprint_from_texts(step, to_texts(parameters), data)
+
+
+def fingerprint_from_texts(step: str, texts: Mapping[str, str], data: str) -> Fingerprint:
+    """Return the fingerprint of a step with parameters given as texts; of the file `config` the content counts."""
+    relevant = {name: text for name, text in texts.items() if name not in IRRELEVANT}
+    if relevant.get(CONFIG):
+        with suppress(OSError, RuntimeError, ValueError):
+            path = Path(relevant[CONFIG]).expanduser()
+            if path.is_file():  # a pipe may never end
+                relevant[CONFIG] = content_digest(path)
+    return Fingerprint(step, relevant, data, code_digest(step))
+
+
+def code_digest(step: str) -> str:
+    """Return a digest of the pins, the step's script and the modules of the package that it imports, by relative path.
+
+    Modules that only draw pictures do not count.
+    """
+    files = {f"steps/{name}": path for name, path in imported_files(PROJECT / "steps", f"{step}.py").items()}
+    files |= {name: PROJECT / name for name in PINS}
+    return _digest(part for name in sorted(files) for part in (name.encode(), b"\0", content_digest(files[name]).encode()))
+
+
+def imported_files(folder: Path, script: str) -> dict[str, Path]:
+    """Return the Python files under `folder` that a script runs, itself included, by relative path.
+
+    Every absolute import counts, also one inside a function (the linter bans relative ones); `DRAWING` is left out.
+    """
+    found: dict[str, Path] = {}
+    left = [script]
+    while left:
+        name = left.pop()
+        if name in found or name in DRAWING or not (folder / name).is_file():
+            continue
+        found[name] = folder / name
+        for module in _imported_modules(found[name]):
+            parts = module.split(".")
+            packages = ["/".join(parts[:end]) + "/__init__.py" for end in range(1, len(parts) + 1)]
+            left += [*packages, "/".join(parts) + ".py"]
+    return found
+
+
+def _imported_modules(path: Path) -> list[str]:
+    """Return the full names in a file's import statements; `from a import b` may name the module a.b."""
+    digest = content_digest(path)
+    if digest not in _imports:
+        _imports[digest] = list(_imported_names(ast.parse(path.read_bytes())))
+    return _imports[digest]
+
+
+def _imported_names(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def content_digest(path: Path) -> str:
+    """Return a digest of the content of a file, or of the names and contents in a folder.
+
+    Raises OSError where it cannot be read.
+    """
+    if path.is_dir():
+        files = [file for file in sorted(path.rglob("*")) if file.is_file()]
+        return _digest(
+            part
+            for file in files
+            for part in (file.relative_to(path).as_posix().encode(), b"\0", content_digest(file).encode())
+        )
+    status = path.stat()
+    key = (str(path), status.st_size, status.st_mtime_ns)
+    if key not in _digests:
+        with path.open("rb") as file:
+            _digests[key] = hashlib.file_digest(file, _hash).hexdigest()
+    return _digests[key]
+
+
+def _hash() -> Any:
+    return hashlib.blake2b(digest_size=DIGEST_BYTES)
+
+
+def _digest(parts: Iterable[bytes]) -> str:
+    hashed = _hash()
+    for part in parts:
+        hashed.update(part)
+    return str(hashed.hexdigest())

@@ -1,0 +1,1 @@
+"""Spark: where it runs, its session, its jobs and its models."""

@@ -1,0 +1,136 @@
+"""Log and load Spark ML models through a Connect server, where MLflow's own flavour fails because it wants a JVM here."""
+
+import os
+import shutil
+import sys
+import tempfile
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import mlflow
+from mlflow.models import Model, ModelSignature
+from mlflow.utils import databricks_utils
+from pyspark.errors import PySparkException
+from pyspark.ml import PipelineModel
+from pyspark.sql import SparkSession
+
+from penguins.errors import InputError
+from penguins.spark.target import SparkTarget
+from penguins.text import one_line, quote
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# MLflow's own setting: a folder for models on their way to and from Spark.
+SHARED = "MLFLOW_DFS_TMP"
+# On Databricks: where Volumes are mounted, and the name of the Volume for models.
+VOLUMES, VOLUME = Path("/Volumes"), "penguins"
+# The folder of the Spark model inside an MLflow model, as MLflow's own flavour calls it.
+DATA = "sparkml"
+
+
+def shared_folder(target: SparkTarget) -> str:
+    """Return a folder that this process and the Connect server of `target` both see; empty where MLflow needs none.
+
+    Raises InputError where no such folder is known.
+    """
+    if target.is_connect_local:
+        return tempfile.gettempdir()
+    if not target.is_connect or "DATABRICKS_RUNTIME_VERSION" in os.environ:  # see `use_volume`
+        return ""
+    folder = os.environ.get(SHARED, "").removeprefix("file://")
+    if folder and os.path.isdir(folder):
+        return os.path.abspath(folder)
+    if not folder and target.has_local_connect_server:
+        return tempfile.gettempdir()
+    raise InputError(
+        "The 'spark' parameter must name a Spark whose models can be fetched. "
+        f"Got {quote(target.text)}, a Connect server elsewhere: set {SHARED} to a folder that it and this machine both see"
+        f"{f' (now {quote(folder)}, which is none here)' if folder else ''}, or use local[*], spark://… or connect-local[2]."
+    )
+
+
+def use_volume(session: SparkSession) -> None:
+    """On Databricks compute that is reached through Connect, set the Volume through which MLflow passes models.
+
+    This is the Volume that `MLFLOW_DFS_TMP` names, or else `penguins` in the session's catalog and schema, which is created
+    if it does not exist. Raises InputError where it cannot be created.
+    """
+    if not (
+        databricks_utils.is_in_databricks_serverless_runtime() or databricks_utils.is_in_databricks_shared_cluster_runtime()
+    ):
+        return
+    if Path(os.environ.get(SHARED, "").removeprefix("dbfs:")).is_relative_to(VOLUMES):
+        return
+    catalog, schema = session.sql("SELECT current_catalog(), current_schema()").first() or ("", "")
+    volume = VOLUMES / catalog / schema / VOLUME
+    if not volume.is_dir():
+        name = ".".join(f"`{part}`" for part in (catalog, schema, VOLUME))
+        try:
+            session.sql(f"CREATE VOLUME IF NOT EXISTS {name}")
+        except PySparkException as error:
+            raise InputError(
+                f"The 'spark' parameter must name a Spark whose models can be fetched. Got one of Databricks that passes them "
+                f"through a Volume, and {name} could not be made: {one_line(error)[:200]} Have it made, or set {SHARED} to the "
+                f"path of another one, as in {VOLUMES}/main/birds/models."
+            ) from error
+    os.environ[SHARED] = str(volume)
+
+
+@contextmanager
+def _temporary_path(folder: str) -> Iterator[Path]:
+    """Provide a path in `folder` for one model; delete the model after the block."""
+    path = Path(folder, f"model-{uuid.uuid4().hex}")
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def save_model(
+    path: str,
+    mlflow_model: Model,
+    spark_model: PipelineModel,
+    folder: str,
+    signature: ModelSignature,
+    input_example: "pd.DataFrame",
+    pip_requirements: Sequence[str],
+    **_: Any,  # MLflow's other arguments
+) -> None:
+    """Save the model to `path` as MLflow's Spark flavour does. MLflow calls this function for `log_spark_model`."""
+    os.makedirs(path, exist_ok=True)
+    with _temporary_path(folder) as saved:
+        spark_model.save(f"file://{saved}")
+        shutil.copytree(saved, Path(path, DATA))
+    # MLflow has no public function that describes a model which Spark has saved already.
+    mlflow.spark._save_model_metadata(
+        path,
+        spark_model,
+        mlflow_model,
+        conda_env=None,
+        code_paths=None,
+        signature=signature,
+        input_example=input_example,
+        pip_requirements=list(pip_requirements),
+    )
+
+
+def log_spark_model(model: PipelineModel, folder: str, **described: Any) -> str:
+    """Log the model to the active run under the name `model` and return its URI.
+
+    `folder` is that of `shared_folder`; `described` holds the signature, input example and requirements for `save_model`.
+    """
+    # MLflow would try the example on the model, which takes a JVM here.
+    described |= {"spark_model": model, "folder": folder, "validate_serving_input": False}
+    info = Model.log(artifact_path=None, name="model", flavor=sys.modules[__name__], **described)
+    return str(info.model_uri)
+
+
+def load_spark_model(uri: str, folder: str) -> PipelineModel:
+    """Load the model at `uri` into the active session, through a folder that both see."""
+    with _temporary_path(folder) as copy:
+        shutil.copytree(Path(mlflow.artifacts.download_artifacts(artifact_uri=uri), DATA), copy)
+        return PipelineModel.load(f"file://{copy}")

@@ -1,0 +1,105 @@
+"""The models of a sweep on disk: what MLflow saves, written from a template, because MLflow takes long over each model."""
+
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+import mlflow
+import pandas as pd
+import skops.io
+import yaml
+from mlflow import MlflowClient
+from mlflow.entities import LoggedModel
+from mlflow.models import Model, ModelSignature
+from mlflow.models.model import MLMODEL_FILE_NAME
+from mlflow.types import ColSpec, DataType, Schema
+from mlflow.utils.file_utils import local_file_uri_to_path
+from sklearn.pipeline import Pipeline
+
+DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+
+@dataclass(frozen=True)
+class _Template:
+    """The common part of a sweep's saved models: MLflow's description, the name of the model's file, and all other files."""
+
+    description: dict[str, Any]
+    model_file: str
+    files: dict[str, bytes]
+
+
+_templates: dict[tuple[str, ...], _Template] = {}
+
+
+def store_model(client: MlflowClient, model: Pipeline, requirements: Sequence[str], run_id: str, logged: LoggedModel) -> None:
+    """Save a fitted pipeline as the artifacts of a logged model: in place on this machine, else through a temporary folder."""
+    if folder := local_folder(logged.artifact_location):
+        os.makedirs(folder, exist_ok=True)
+        save_model(model, requirements, folder, run_id, logged.model_id)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        save_model(model, requirements, folder, run_id, logged.model_id)
+        client.log_model_artifacts(logged.model_id, folder)
+
+
+def local_folder(uri: str) -> str:
+    """Return the folder of this machine that an artifact's URI names, or an empty text where it is elsewhere."""
+    return str(local_file_uri_to_path(uri)) if urlparse(uri).scheme in ("", "file") else ""
+
+
+def save_model(model: Pipeline, requirements: Sequence[str], folder: str, run_id: str, model_id: str) -> None:
+    """Save the model as MLflow does, with skops, under the ids that it has in the store."""
+    template = _template(model, requirements)
+    for name, content in template.files.items():
+        is_example = name.endswith("input_example.json")  # and serving_input_example.json
+        Path(folder, name).write_bytes(_replace_example(content, model) if is_example else content)
+    skops.io.dump(model, Path(folder, template.model_file))
+    description = template.description | {
+        "run_id": run_id,
+        "model_id": model_id,
+        "model_uuid": model_id,
+        "utc_time_created": str(datetime.now(UTC).replace(tzinfo=None)),
+        "model_size_bytes": sum(file.stat().st_size for file in os.scandir(folder)),
+    }
+    Path(folder, MLMODEL_FILE_NAME).write_text(yaml.dump(description, Dumper=DUMPER), encoding="utf-8")
+
+
+def _template(model: Pipeline, requirements: Sequence[str]) -> _Template:
+    """Return what models with this model's features have in common, as MLflow saves it.
+
+    It is kept, because that takes long. Two threads that come first at the same time may both make it: a lock could not be
+    shipped to a worker.
+    """
+    scaler = model["scaler"]
+    key = (*scaler.feature_names_in_, *requirements)
+    if key in _templates:
+        return _templates[key]
+    example = pd.DataFrame([scaler.mean_], columns=scaler.feature_names_in_)
+    description = Model()
+    with tempfile.TemporaryDirectory() as folder:
+        mlflow.sklearn.save_model(
+            model,
+            f"{folder}/model",
+            mlflow_model=description,
+            serialization_format="skops",
+            signature=ModelSignature(inputs=Schema([ColSpec(DataType.double, name) for name in example.columns])),
+            input_example=example,
+            pip_requirements=list(requirements),
+        )
+        files = {path.name: path.read_bytes() for path in Path(folder, "model").iterdir()}
+    model_file = description.flavors["sklearn"]["pickled_model"]
+    others = {name: content for name, content in files.items() if name not in (model_file, MLMODEL_FILE_NAME)}
+    return _templates.setdefault(key, _Template(description.to_dict(), model_file, others))
+
+
+def _replace_example(content: bytes, model: Pipeline) -> bytes:
+    """Put the means of the model's own group into MLflow's input example as its row."""
+    document = json.loads(content)
+    document.get("dataframe_split", document)["data"] = [model["scaler"].mean_.tolist()]
+    return json.dumps(document).encode()

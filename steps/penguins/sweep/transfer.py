@@ -1,0 +1,69 @@
+"""Results on their way from a Spark worker to the driver: dataclasses as JSON, and models as bytes.
+
+A row of Spark holds one value of a group, so that it carries one model at most.
+"""
+
+import json
+import pickle
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+import pandas as pd
+
+from penguins.sweep.fit import GroupResult, Outcome
+from penguins.sweep.results import LoggedGroup, ResultRow, group_sort_key
+
+SCHEMA = "group string, result string, model binary"
+# The limit for one group: the driver's JVM has 1 GiB by default, and no result may be larger.
+LARGEST_PAYLOAD = 256 << 20
+
+
+def fitted_group_to_frame(group: GroupResult) -> pd.DataFrame:
+    """Return a group as rows of `SCHEMA`, one for each value. A group that is too large is returned as a failure."""
+    shared = {"n_records": group.n_records, "best_eps": group.best_eps, "failure": group.failure}
+    results = [json.dumps(shared | {"outcome": asdict(outcome)}) for outcome in group.outcomes]
+    # The models are scikit-learn's own objects, from this sweep's workers.
+    models = [pickle.dumps(group.models[outcome.eps]) if outcome.eps in group.models else None for outcome in group.outcomes]
+    size = sum(map(len, results)) + sum(len(model) for model in models if model)
+    if size > LARGEST_PAYLOAD:
+        why = (
+            f"its fitted models take {size >> 20} MiB, more than Spark carries to the driver for one group "
+            f"({LARGEST_PAYLOAD >> 20} MiB): run with log_from=executors, or with models=best or none"
+        )
+        return _frame(group.name, [json.dumps(shared | {"best_eps": None, "failure": why})], [None])
+    return _frame(group.name, results or [json.dumps(shared)], models or [None])
+
+
+def logged_group_to_frame(group: LoggedGroup) -> pd.DataFrame:
+    """Return a group that the worker has logged as one row of `SCHEMA`."""
+    return _frame(group.name, [json.dumps(asdict(group))], [None])
+
+
+def _frame(group: str, results: list[str], models: list[bytes | None]) -> pd.DataFrame:
+    # A list of names: pandas would cut the null characters at the end of a scalar.
+    return pd.DataFrame({"group": [group] * len(results), "result": results, "model": pd.Series(models, dtype=object)})
+
+
+def fitted_groups_from_rows(rows: Iterable[Any]) -> list[GroupResult]:
+    """Return the groups that `fitted_group_to_frame` made, sorted by name; `rows` are Spark's, in any order."""
+    by_group: dict[str, list[tuple[dict[str, Any], Any]]] = {}
+    for row in rows:
+        by_group.setdefault(row["group"], []).append((json.loads(row["result"]), row["model"]))
+    return [_fitted_group(name, by_group[name]) for name in sorted(by_group, key=group_sort_key)]
+
+
+def _fitted_group(name: str, values: list[tuple[dict[str, Any], Any]]) -> GroupResult:
+    shared = values[0][0]
+    pairs = [(Outcome(**result["outcome"]), model) for result, model in values if "outcome" in result]
+    pairs.sort(key=lambda pair: pair[0].eps)
+    models = {outcome.eps: pickle.loads(model) for outcome, model in pairs if model is not None}  # noqa: S301  # our workers'
+    outcomes = [outcome for outcome, _ in pairs]
+    return GroupResult(name, shared["n_records"], outcomes, shared["best_eps"], shared["failure"], models)
+
+
+def logged_groups_from_rows(rows: Iterable[Any]) -> list[LoggedGroup]:
+    """Return the groups that `logged_group_to_frame` made, sorted by name."""
+    groups = [json.loads(row["result"]) for row in rows]
+    found = [LoggedGroup(**group | {"rows": [ResultRow(**row) for row in group["rows"]]}) for group in groups]
+    return sorted(found, key=lambda group: group_sort_key(group.name))

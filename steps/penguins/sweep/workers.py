@@ -1,0 +1,64 @@
+"""The functions that Spark's workers run on one group. The package is shipped to them, and nothing of it is imported there."""
+
+import os
+
+import pandas as pd
+from mlflow import set_tracking_uri
+
+from penguins.sweep.context import SweepContext
+from penguins.sweep.fit import GroupResult, best_outcome, sweep
+from penguins.sweep.log_runs import log_group
+from penguins.sweep.settings import SweepSettings
+from penguins.sweep.transfer import fitted_group_to_frame, logged_group_to_frame
+from penguins.text import one_line
+from penguins.tracking.run import quiet_libraries
+from penguins.tracking.server import acknowledge_at_once, set_credentials
+from penguins.tracking.store import restore_retries
+
+# Columns of the frame that the workers get: the group, its features, and the row's place in the table, if it has one.
+GROUP, ORDER = "group", "order"
+
+
+def feature_column(index: int) -> str:
+    """Return the name under which the feature at `index` is sent to the workers."""
+    return f"feature_{index}"
+
+
+def fit_group(records: pd.DataFrame, settings: SweepSettings) -> GroupResult:
+    """Cluster the records of one group. Whatever fails becomes the group's failure and affects no other group."""
+    name = str(records[GROUP].iloc[0])
+    # DBSCAN numbers its clusters by the order of the records, and Spark may send them in any order.
+    ordered = records.sort_values(ORDER) if ORDER in records else records.sort_values(list(records.columns))
+    X = pd.DataFrame({feature: ordered[feature_column(index)] for index, feature in enumerate(settings.features)})
+    try:
+        fit = sweep(X, settings.eps, settings.min_samples, settings.seed)
+    except Exception as error:  # noqa: BLE001  # any failure is this group's result
+        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        return GroupResult(name, len(X), [], None, failure=kind + one_line(error))
+    best = best_outcome(fit.outcomes, len(X), settings.select_by, settings.min_coverage)
+    best_eps = best.eps if best else None
+    to_log = settings.models_to_log(best_eps)
+    models = {outcome.eps: fit.model(index) for index, outcome in enumerate(fit.outcomes) if outcome.eps in to_log}
+    return GroupResult(name, len(X), fit.outcomes, best_eps, models=models)
+
+
+def fit_in_worker(records: pd.DataFrame, settings: SweepSettings) -> pd.DataFrame:
+    """Cluster a group and return it for the driver to log."""
+    lower_priority()
+    return fitted_group_to_frame(fit_group(records, settings))
+
+
+def log_in_worker(records: pd.DataFrame, context: SweepContext) -> pd.DataFrame:
+    """Cluster a group and log its runs from the worker; only the rows of the table go to the driver."""
+    quiet_libraries()
+    acknowledge_at_once()
+    set_tracking_uri(context.tracking_uri)
+    group = fit_group(records, context.settings)
+    with set_credentials(context.credentials), restore_retries():
+        return logged_group_to_frame(log_group(context, group))
+
+
+def lower_priority() -> None:
+    """Let the driver go first where it shares the machine: a sweep waits for its logging, not for the workers."""
+    if hasattr(os, "nice") and os.nice(0) == 0:
+        os.nice(10)

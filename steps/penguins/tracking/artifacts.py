@@ -1,0 +1,127 @@
+"""Artifacts of the active run: its dataset, its figures, and models of scikit-learn without pickle."""
+
+import os
+import re
+import warnings
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import mlflow
+from mlflow.data.code_dataset_source import CodeDatasetSource
+from mlflow.data.dataset import Dataset
+from mlflow.data.meta_dataset import MetaDataset
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model, ModelSignature, infer_signature
+from mlflow.models.model import ModelInfo
+
+from penguins.errors import InputError
+from penguins.text import one_line, quote
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+EXAMPLE_ROWS = 5
+# The messages for a second row with the same key: of SQLite and PostgreSQL, and of MySQL and SQL Server.
+DUPLICATE_KEY = ("unique constraint", "duplicate")
+ALLOW_PICKLE = "MLFLOW_ALLOW_PICKLE_DESERIALIZATION"
+
+
+def log_table(frame: "pd.DataFrame", source: str, name: str, left_out: int, target: str | None = None) -> None:
+    """Log the rows of `frame` as the active run's dataset, and how many rows were left out for a missing value."""
+    log_dataset(frame, source, name, target)
+    mlflow.log_metrics({"n_rows": len(frame), "n_rows_left_out": left_out})
+
+
+def log_dataset(frame: "pd.DataFrame", source: str, name: str, target: str | None = None) -> None:
+    """Log `frame`, which came from `source`, as a dataset of the active run."""
+    with warnings.catch_warnings():
+        # MLflow registers its source of local files twice, and warns about the two on each use.
+        warnings.filterwarnings("ignore", message="The specified dataset source can be interpreted in multiple ways")
+        dataset = mlflow.data.from_pandas(frame, source=source, name=name, targets=target)
+    _log_input(dataset)
+
+
+def log_external_table(source: str, rows: int, left_out: int) -> None:
+    """Log a table that Spark reads itself as the active run's dataset, without looking at its rows."""
+    tags = {"mlflow.source.name": source}
+    _log_input(MetaDataset(CodeDatasetSource(tags), name=source))
+    mlflow.log_metrics({"n_rows": rows, "n_rows_left_out": left_out})
+
+
+def _log_input(dataset: Dataset) -> None:
+    """Log a dataset of the active run, and once more if another process has logged the same one in between.
+
+    A store first looks whether it has the dataset and then writes it. Of two processes one is refused; on its second attempt
+    the dataset is there.
+    """
+    try:
+        mlflow.log_input(dataset, context="training")
+    except MlflowException as error:
+        if not any(message in str(error).lower() for message in DUPLICATE_KEY):
+            raise
+        mlflow.log_input(dataset, context="training")
+
+
+def log_figure(figure: "Figure", name: str) -> None:
+    """Log a figure to the active run. A character that no font has is drawn as a box."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        mlflow.log_figure(figure, name)
+
+
+def log_sklearn_model(model: Any, name: str, example: "pd.DataFrame") -> ModelInfo:
+    """Log a fitted pipeline, which takes raw rows such as `example`, to the active run, stored with skops."""
+    rows = example.head(EXAMPLE_ROWS)
+    return mlflow.sklearn.log_model(
+        model,
+        name=name,
+        serialization_format="skops",
+        signature=model_signature(rows, model.predict(rows)),
+        input_example=rows,
+        pip_requirements=model_requirements("mlflow", "scikit-learn", "skops", "pandas", "numpy"),
+    )
+
+
+def load_sklearn_model(uri: str) -> Any:
+    """Load a model of scikit-learn that is stored with skops, which runs no code.
+
+    MLflow's own loader trusts the types that a model declares for itself, and refuses skops where pickle is forbidden.
+    Raises InputError at any other model; MLflow loads it where the user allows pickle.
+    """
+    import skops.io
+    from skops.io.exceptions import UntrustedTypesFoundException
+
+    folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
+    flavor = Model.load(str(folder)).flavors.get("sklearn", {})
+    if os.environ.get(ALLOW_PICKLE, "").lower() in ("true", "1"):
+        return mlflow.sklearn.load_model(str(folder))
+    why = f"is stored in {flavor.get('serialization_format', 'pickle')}"
+    if flavor.get("serialization_format") == "skops":
+        try:
+            return skops.io.load(folder / flavor["pickled_model"], trusted=[])
+        except (UntrustedTypesFoundException, TypeError) as error:
+            why = f"holds more than skops trusts ({one_line(error)[:300]})"
+    raise InputError(
+        f"The model must be stored in skops, since others may run any code when they are loaded. Got {quote(uri)}, which "
+        f"{why}: if you trust where it comes from, set {ALLOW_PICKLE} to true."
+    )
+
+
+def model_signature(rows: "pd.DataFrame", predictions: Any = None) -> ModelSignature:
+    """Return the schema of a model that takes `rows` and returns `predictions`."""
+    return infer_signature(rows, predictions)
+
+
+def model_requirements(*packages: str) -> list[str]:
+    """Return the packages that a model needs, pinned to the installed versions; MLflow takes 13 s a model to infer them."""
+    return [f"{package}=={_installed_version(package)}" for package in packages]
+
+
+def _installed_version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # Databricks's own pyspark, whose version may have a suffix that no registry knows
+        return re.split(r"\.dev|\+", import_module(package).__version__)[0]
