@@ -1,0 +1,132 @@
+"""The real thing: `mlflow run` in processes of its own, from this folder, and in an environment that uv builds."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from servers import environment, mlflow_run
+from stores import Store, empty_store, open_store
+from uv_run import UvRun
+
+from penguins.project import PROJECT
+
+TREE = {
+    "logistic_regression": set(),
+    "ridge_search": {"alpha=0.05", "alpha=0.1", "alpha=0.5", "alpha=1", "alpha=2", "alpha=5"},
+    "spark_logistic_regression": set(),
+    "dbscan_sweep": {"Biscoe", "Dream", "Torgersen"},
+}
+EPS = ("0.1", "0.2", "0.3", "0.5", "0.7", "0.9", "1.1", "1.3", "1.5")
+
+
+@dataclass(frozen=True)
+class WholeRun:
+    """The store after README's command, and what the command printed."""
+
+    store: Store
+    printed: str
+
+
+@pytest.fixture(scope="module")
+def whole_run(tmp_path_factory: pytest.TempPathFactory, initialised_database: bytes) -> WholeRun:
+    folder = tmp_path_factory.mktemp("whole")
+    store = open_store(folder, initialised_database)
+    done = mlflow_run(
+        str(PROJECT), "--env-manager", "local", "--experiment-name", "penguins", folder=folder, MLFLOW_TRACKING_URI=store.uri
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return WholeRun(store, done.stdout + done.stderr)
+
+
+def test_the_run_command_leaves_the_whole_tree_finished(whole_run: WholeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = whole_run.store
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store.uri)
+    assert {run.info.status for run in store.runs()} == {"FINISHED"}
+    assert len(store.runs()) == 1 + 4 + 6 + 3 + 27
+    steps = store.children(store.only("main"))
+    assert set(steps) == set(TREE)
+    for name, expected in TREE.items():
+        assert set(store.children(steps[name])) == expected
+    for island, group in store.children(steps["dbscan_sweep"]).items():
+        assert set(store.children(group)) == {f"{island}-eps{eps}" for eps in EPS}
+    summary = pd.read_csv(store.artifact(store.only("main"), "summary.csv"))
+    assert summary["step"].tolist() == sorted(TREE)
+    assert set(summary["status"]) == {"FINISHED"}
+    for name in TREE:
+        assert f"{name}: running" in whole_run.printed
+        assert f"{name}: FINISHED in" in whole_run.printed
+
+
+def test_the_output_has_no_warning_and_no_traceback(whole_run: WholeRun) -> None:
+    noise = ("WARN", "Warning", "Traceback", "ERROR", "🏃", "it/s")
+    assert [line for line in whole_run.printed.splitlines() if any(word in line for word in noise)] == []
+
+
+def test_logged_models_are_loaded_in_another_process_outside_the_repository(whole_run: WholeRun, tmp_path: Path) -> None:
+    store = whole_run.store
+    uris = {name: store.model_uri(store.only(name)) for name in ("logistic_regression", "ridge_search", "Dream-eps0.9")}
+    uris["spark"] = f"runs:/{store.only('spark_logistic_regression').info.run_id}/model"
+    program = (
+        "import mlflow, pandas\n"
+        f"uris = {uris!r}\n"
+        f"rows = pandas.read_csv({str(PROJECT / 'data' / 'penguins.csv')!r}).dropna()\n"
+        "sex = mlflow.pyfunc.load_model(uris['logistic_regression']).predict(rows)\n"
+        "print(round((sex == rows['sex']).mean(), 2))\n"
+        "print(mlflow.pyfunc.load_model(uris['ridge_search']).predict(rows).shape)\n"
+        "print(mlflow.sklearn.load_model(uris['Dream-eps0.9'])['dbscan'].labels_.max())\n"
+        "print(set(mlflow.pyfunc.load_model(uris['spark']).predict(rows.head(3))))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", program],
+        cwd=tmp_path,
+        env=environment(MLFLOW_TRACKING_URI=store.uri, PYSPARK_PYTHON=sys.executable),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.split("\n") == ["0.92", "(333,)", "1", "{'Adelie'}", ""], done.stderr
+
+
+def test_a_bad_parameter_fails_the_run_with_its_line(store: Store, tmp_path: Path) -> None:
+    done = mlflow_run(
+        str(PROJECT), "-e", "dbscan_sweep", "-P", "eps=0.5,-1", "--env-manager", "local", "--experiment-name", "penguins",
+        folder=tmp_path, MLFLOW_TRACKING_URI=store.uri,
+    )  # fmt: skip
+    assert done.returncode == 1
+    run = store.only("dbscan_sweep")
+    assert run.info.status == "FAILED"
+    assert run.data.tags["error"].startswith("The 'eps' parameter must be a list without repetition")
+    assert [line for line in done.stderr.splitlines() if line.startswith("error:")] == [f"error: {run.data.tags['error']}"]
+    assert "Traceback" not in done.stderr
+
+
+def test_uv_builds_the_environment_of_the_project(uv_run: UvRun) -> None:
+    assert uv_run.wait() == 0, uv_run.output
+    run = uv_run.store.only("logistic_regression")
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["mlflow.project.env"] == "uv"
+    assert any((uv_run.folder / "environments").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("step", "option", "value"), [("logistic_regression", "seed", "3"), ("dbscan_sweep", "eps", "0.5,0.9")]
+)
+def test_a_step_is_a_script_that_runs_from_any_folder_and_needs_no_activated_environment(
+    tmp_path: Path, step: str, option: str, value: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, str(PROJECT / "steps" / f"{step}.py"), f"--{option}", value],
+        cwd=tmp_path,
+        env=environment() | {"PATH": os.environ["PATH"].replace(str(Path(sys.executable).parent), "/nowhere")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    run = Store(empty_store(tmp_path)).only(step)
+    assert (run.info.status, run.data.params[option]) == ("FINISHED", value)

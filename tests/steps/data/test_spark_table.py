@@ -1,0 +1,249 @@
+"""Tables in Spark: read through pandas, or by Spark itself from its catalogue and from URIs."""
+
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from input_tables import GOOD_CSV, Recipe, file, good_table, parquet_with, path, pipe, spoiled_table
+from pyspark.sql import SparkSession
+from stores import Store
+
+from penguins.data.spark_table import (
+    CASE_SENSITIVE,
+    ORDER,
+    SparkTable,
+    load_spark_table,
+    quote_column,
+    require_spark_finite,
+    require_spark_numbers,
+)
+from penguins.errors import InputError
+
+COLUMNS = {"kind": "group_by", "size": "features"}
+ALL_COLUMNS = {"kind": "group_by", "size": "features", "weight": "features"}
+UNREADABLE = "must name a table that Spark can read. Got 'file:"
+
+
+def rows() -> pd.DataFrame:
+    return pd.DataFrame({"kind": ["a", "b", None, "b"], "size": [1.0, np.nan, 3.0, 4.0], "other": [None, None, None, 1]})
+
+
+def csv_file() -> str:
+    rows().to_csv("t.csv", index=False)
+    return "t.csv"
+
+
+def parquet_folder() -> str:
+    Path("t").mkdir()
+    rows().iloc[:2].to_parquet("t/1.parquet")
+    rows().iloc[2:].to_parquet("t/2.parquet")
+    return "t"
+
+
+def artifact() -> str:
+    mlflow.log_artifact(csv_file())
+    run = mlflow.active_run()
+    assert run is not None
+    return f"runs:/{run.info.run_id}/t.csv"
+
+
+def uri_of(make: Recipe) -> Recipe:
+    return lambda: Path(make()).absolute().as_uri()
+
+
+def compressed_csv() -> str:
+    return file(gzip.compress(Path(csv_file()).read_bytes()), "t.csv.gz")()
+
+
+FORMS: dict[str, Recipe] = {
+    "a CSV file": csv_file,
+    "a folder of Parquet files": parquet_folder,
+    "an artifact": artifact,
+    "the URI of a CSV file": uri_of(csv_file),
+    "the URI of a compressed CSV file": uri_of(compressed_csv),
+    "the URI of a folder of Parquet files": uri_of(parquet_folder),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_complete_rows_in_the_columns_in_use_are_kept_and_the_others_counted(
+    store: Store, session: SparkSession, form: str
+) -> None:
+    with mlflow.start_run() as run:
+        table = load_spark_table(session, FORMS[form](), COLUMNS, "kind")
+    assert sorted(map(tuple, table.frame.collect())) == [("a", 1.0), ("b", 4.0)]
+    assert (table.rows, table.left_out, table.numbers, table.texts, table.n_names) == (2, 2, ["size"], ["kind"], 2)
+    logged = store.client.get_run(run.info.run_id)
+    assert logged.data.metrics == {"n_rows": 2, "n_rows_left_out": 2}
+    assert len(logged.inputs.dataset_inputs) == 1
+
+
+def test_spark_reads_a_table_of_its_catalogue(store: Store, session: SparkSession) -> None:
+    session.createDataFrame(rows()).createOrReplaceTempView("sizes")
+    with mlflow.start_run() as run:
+        table = load_spark_table(session, "sizes", COLUMNS, "kind")
+    assert (table.rows, table.left_out) == (2, 2)
+    assert store.client.get_run(run.info.run_id).data.metrics == {"n_rows": 2, "n_rows_left_out": 2}
+
+
+def test_the_digest_of_a_table_of_the_catalogue_follows_its_content_and_not_its_order(
+    store: Store, session: SparkSession
+) -> None:
+    def digest(table: pd.DataFrame) -> str:
+        session.createDataFrame(table).createOrReplaceTempView("sizes")
+        with mlflow.start_run():
+            return load_spark_table(session, "sizes", COLUMNS, "kind").digest
+
+    assert digest(rows()) == digest(rows().iloc[::-1]) != digest(rows().replace(4.0, 5.0))
+
+
+def test_the_rows_of_a_file_are_numbered_where_that_is_asked_for(store: Store, session: SparkSession) -> None:
+    table_with_such_a_column = good_table().rename(columns={"size": ORDER, "weight": ORDER + "''"})
+    table_with_such_a_column.to_csv("t.csv", index=False)
+    columns = {"kind": "group_by", ORDER: "features", ORDER + "''": "features"}
+    with mlflow.start_run():
+        table = load_spark_table(session, "t.csv", columns, "kind", ordered=True)
+    assert table.order == ORDER + "'"
+    collected = table.frame.toPandas()
+    assert collected.sort_values(table.order)[ORDER].tolist() == pytest.approx(table_with_such_a_column[ORDER].tolist())
+
+
+def test_names_that_differ_after_a_null_character_are_counted_apart(store: Store, session: SparkSession) -> None:
+    pd.DataFrame({"kind": ["a", "a\0", "a\0b"], "size": [1.0, 2.0, 3.0]}).to_parquet("t.parquet")
+    with mlflow.start_run():
+        assert load_spark_table(session, "t.parquet", COLUMNS, "kind").n_names == 3
+
+
+BAD_TABLES: dict[str, tuple[Recipe, str]] = {
+    "no file": (path("nope.csv"), UNREADABLE),
+    "CSV called Parquet": (file(GOOD_CSV, "t.parquet"), UNREADABLE),
+    "an empty file": (file(""), "which it does not have"),
+    "another column": (file(GOOD_CSV.replace("size", "sized")), "Did you mean 'sized'?"),
+    "a column twice": (file(GOOD_CSV.replace("weight", "size")), "which it does not have"),
+    "a longer row": (file(GOOD_CSV.replace("b,3.5,3", "b,3.5,3,4")), UNREADABLE),
+    "a shorter row": (file(GOOD_CSV.replace("b,3.5,3", "b,3.5")), "Malformed CSV record: b,3.5 "),
+    "a row of one field": (file(GOOD_CSV + "c"), UNREADABLE),
+    "a shorter row, compressed": (
+        file(gzip.compress(GOOD_CSV.replace("b,3.5,3", "b,3.5").encode()), "t.csv.gz"),
+        UNREADABLE,
+    ),
+    "lists": (parquet_with(size=pa.array([[1.0]] * 60)), "Got 'size', which holds array<double>"),
+    "no complete row": (parquet_with(size=pa.nulls(60, pa.float64())), "which has 60 rows and none that is complete"),
+    "a pipe": (pipe("p"), UNREADABLE),
+}
+
+
+@pytest.mark.parametrize("case", BAD_TABLES)
+def test_a_table_at_a_uri_that_cannot_be_used_is_refused(store: Store, session: SparkSession, case: str) -> None:
+    make, rule = BAD_TABLES[case]
+    with mlflow.start_run(), pytest.raises(InputError) as refusal:
+        load_spark_table(session, uri_of(make)(), ALL_COLUMNS, "kind")
+    assert rule in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_short_row_is_refused_where_it_misses_a_column_that_is_not_in_use(store: Store, session: SparkSession) -> None:
+    data = uri_of(file(GOOD_CSV.replace("b,3.5,3", "b,3.5")))()
+    with mlflow.start_run(), pytest.raises(InputError, match="Malformed CSV record"):
+        load_spark_table(session, data, COLUMNS, "kind")
+
+
+def test_a_row_that_ends_in_an_empty_field_is_whole_and_a_line_of_blanks_is_no_row(store: Store, session: SparkSession) -> None:
+    data = uri_of(file(GOOD_CSV.replace("b,3.5,3", "\n  \nb,3.5,")))()
+    with mlflow.start_run():
+        table = load_spark_table(session, data, ALL_COLUMNS, "kind")
+    assert (table.rows, table.left_out) == (59, 1)
+
+
+def test_a_name_that_is_neither_a_file_nor_a_table_of_the_catalogue_is_refused(store: Store, session: SparkSession) -> None:
+    with pytest.raises(InputError, match=r"Got 'nowhere', which is neither a file in .* nor a table of Spark's catalogue"):
+        load_spark_table(session, "nowhere", COLUMNS, "kind")
+
+
+def test_columns_that_a_session_takes_for_one_are_refused(store: Store, session: SparkSession) -> None:
+    insensitive = session.newSession()
+    insensitive.conf.set(CASE_SENSITIVE, "false")
+    with pytest.raises(InputError, match=r"differ in more than upper and lower case. Got 'kind' and 'Kind'"):
+        load_spark_table(insensitive, "t.csv", {"kind": "group_by", "Kind": "features"}, "kind")
+
+
+def load_from_catalogue(session: SparkSession, change: str) -> SparkTable:
+    session.createDataFrame(spoiled_table(change)).createOrReplaceTempView("spoiled")
+    with mlflow.start_run():
+        return load_spark_table(session, "spoiled", ALL_COLUMNS, "kind")
+
+
+def load_from_file(session: SparkSession, change: str) -> SparkTable:
+    spoiled_table(change).to_parquet("t.parquet")
+    with mlflow.start_run():
+        return load_spark_table(session, "t.parquet", ALL_COLUMNS, "kind")
+
+
+Check = Callable[[SparkTable], None]
+RULES: dict[str, tuple[str, Check, str]] = {
+    "text": (
+        "",
+        lambda table: require_spark_numbers(table, "features", ["size", "kind"]),
+        "The 'features' parameter must name columns of numbers. Got 'kind', which holds text, for example 'a'.",
+    ),
+    "text among numbers": (
+        "text in numbers",
+        lambda table: require_spark_numbers(table, "features", ["weight", "size"]),
+        "Got 'size', which holds text, for example '7 cm'.",
+    ),
+    "numbers written as text": (
+        "numbers as text",
+        lambda table: require_spark_numbers(table, "features", ["weight"]),
+        "Got 'weight', which holds text.",
+    ),
+    "booleans": (
+        "yes and no",
+        lambda table: require_spark_numbers(table, "features", ["weight"]),
+        "Got 'weight', which holds text, for example",
+    ),
+    "an infinite number": (
+        "infinite",
+        lambda table: require_spark_finite(table, "features", ["kind", "weight", "size"]),
+        "The 'features' parameter must name columns of finite numbers. Got 'size', which is infinite in 1 of 60 rows",
+    ),
+    "numbers too large to square": (
+        "too large to square",
+        lambda table: require_spark_finite(table, "features", ["size"]),
+        "which is infinite in 60 of 60 rows",
+    ),
+}
+
+
+@pytest.mark.parametrize("load", [load_from_catalogue, load_from_file])
+@pytest.mark.parametrize("case", RULES)
+def test_a_table_that_breaks_a_rule_is_refused(
+    store: Store, session: SparkSession, case: str, load: Callable[[SparkSession, str], SparkTable]
+) -> None:
+    change, check, rule = RULES[case]
+    with pytest.raises(InputError) as refusal:
+        check(load(session, change))
+    assert rule in str(refusal.value)
+
+
+def test_text_among_the_numbers_of_a_csv_file_at_a_uri_is_refused(store: Store, session: SparkSession) -> None:
+    data = uri_of(file(GOOD_CSV.replace("b,3.5,3", "b,7 cm,3")))()
+    with mlflow.start_run():
+        table = load_spark_table(session, data, ALL_COLUMNS, "kind")
+    with pytest.raises(InputError, match="Got 'size', which holds text, for example '7 cm'"):
+        require_spark_numbers(table, "features", ["size", "weight"])
+
+
+def test_a_good_table_passes_every_check(store: Store, session: SparkSession) -> None:
+    table = load_from_catalogue(session, "")
+    require_spark_numbers(table, "features", ["size", "weight"])
+    require_spark_finite(table, "features", ["kind", "size", "weight"])
+
+
+@pytest.mark.parametrize("name", ["a.b", "back`tick", "*", "${x}", " x "])
+def test_a_quoted_column_is_found_whatever_its_name(session: SparkSession, name: str) -> None:
+    assert session.createDataFrame([(1,)], [name]).select(quote_column(name)).columns == [name]

@@ -1,0 +1,66 @@
+"""The fingerprint of a step: every parameter that changes results counts, and no other one does."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+from step_modules import BY_NAME, STEPS
+
+from penguins.cli.parameters import COLUMN, Choice, Flag, Integer, ListOf, Real, Rule, to_text
+from penguins.resume.fingerprint import step_fingerprint
+
+# Where the work is done, where its data lie, and where it is logged change no result.
+IRRELEVANT = {"data", "env_manager", "log_from", "resume", "spark", "experiment"}
+# Other values for parameters whose rule is a pattern.
+TEXTS = {"data": "other.csv", "spark": "local[1]", "config": "other.yaml", "experiment": "other"}
+
+FIELDS = [(module, field.name) for module in STEPS for field in dataclasses.fields(module.Parameters)]
+
+
+@pytest.fixture(autouse=True)
+def _same_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("penguins.resume.fingerprint.code_digest", lambda _: "code")
+
+
+def other_value(name: str, rule: Rule, value: Any) -> Any:
+    """Return a valid value of a parameter that differs from `value`."""
+    if isinstance(rule, Flag):
+        return not value
+    if isinstance(rule, Choice):
+        return next(other for other in rule.names if other != value)
+    if isinstance(rule, Integer):
+        return value + 1
+    if isinstance(rule, Real):
+        return value / 2
+    if isinstance(rule, ListOf):
+        item = other_value(name, rule.item, value[0])
+        return (item,)
+    return f"other {value}" if rule == COLUMN else TEXTS[name]
+
+
+@pytest.mark.parametrize(("module", "name"), FIELDS, ids=[f"{module.NAME}-{name}" for module, name in FIELDS])
+def test_a_parameter_changes_the_fingerprint_if_it_changes_results(module: Any, name: str) -> None:
+    parameters = module.Parameters()
+    [field] = [field for field in dataclasses.fields(parameters) if field.name == name]
+    rule = field.metadata["rule"]
+    other = other_value(name, rule, getattr(parameters, name))
+    assert rule.parse(to_text(other)) == other != getattr(parameters, name)
+    changed = step_fingerprint(module.NAME, dataclasses.replace(parameters, **{name: other}), "data")
+    assert (changed.key == step_fingerprint(module.NAME, parameters, "data").key) == (name in IRRELEVANT)
+
+
+@pytest.mark.parametrize("module", STEPS)
+def test_a_fingerprint_holds_every_parameter_except_the_irrelevant_ones(module: Any) -> None:
+    parameters = module.Parameters()
+    logged = step_fingerprint(module.NAME, parameters, "data").parameters
+    assert set(logged) == {field.name for field in dataclasses.fields(parameters)} - IRRELEVANT
+
+
+def test_the_data_the_code_and_the_step_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    sweep, ridge = BY_NAME["dbscan_sweep"], BY_NAME["ridge_search"]
+    before = step_fingerprint(sweep.NAME, sweep.Parameters(), "data")
+    assert step_fingerprint(sweep.NAME, sweep.Parameters(), "data") == before
+    assert step_fingerprint(sweep.NAME, sweep.Parameters(), "other").key != before.key
+    assert step_fingerprint(ridge.NAME, sweep.Parameters(), "data").key != before.key
+    monkeypatch.setattr("penguins.resume.fingerprint.code_digest", lambda _: "other")
+    assert step_fingerprint(sweep.NAME, sweep.Parameters(), "data").key != before.key

@@ -1,0 +1,108 @@
+"""The models of a sweep on disk: the files that MLflow would write, each with its own model's example and ids."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from mlflow.entities import LoggedModel
+from mlflow.models import Model
+from mlflow.types import ColSpec, DataType, Schema
+from sklearn.pipeline import Pipeline
+from stores import Store
+
+from penguins.sweep.fit import sweep
+from penguins.sweep.model_files import local_folder, save_model, store_model
+from penguins.tracking.artifacts import load_sklearn_model, model_requirements
+
+REQUIREMENTS = model_requirements("mlflow", "scikit-learn", "skops", "pandas", "numpy")
+
+
+def model(seed: int = 0, features: tuple[str, ...] = ("a", "b")) -> Pipeline:
+    records = pd.DataFrame(np.random.default_rng(seed).normal(seed, size=(30, len(features))), columns=list(features))
+    return sweep(records, (0.5,), min_samples=3).model(0)
+
+
+def save(folder: Path, one: Pipeline, name: str = "1") -> tuple[dict[str, bytes], dict[str, Any]]:
+    """Save a model and return its files and its description."""
+    folder.mkdir()
+    save_model(one, REQUIREMENTS, str(folder), f"run {name}", f"m-{name}")
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    return files, yaml.safe_load(files["MLmodel"])
+
+
+def test_the_files_are_those_that_mlflow_itself_saves(tmp_path: Path) -> None:
+    one, description = model(), Model()
+    mlflow.sklearn.save_model(
+        one,
+        tmp_path / "plain",
+        mlflow_model=description,
+        serialization_format="skops",
+        signature=mlflow.models.ModelSignature(inputs=Schema([ColSpec(DataType.double, name) for name in ("a", "b")])),
+        input_example=pd.DataFrame([one["scaler"].mean_], columns=["a", "b"]),
+        pip_requirements=REQUIREMENTS,
+    )
+    plain = {path.name: path.read_bytes() for path in (tmp_path / "plain").iterdir()}
+    files, found = save(tmp_path / "ours", one)
+    assert set(files) == set(plain)
+    for name, content in plain.items():
+        if name.endswith(".json"):
+            assert json.loads(files[name]) == json.loads(content)
+        elif name not in ("MLmodel", "model.skops"):  # skops packs the time of writing
+            assert files[name] == content
+    expected = yaml.safe_load(plain["MLmodel"])
+    ids = ("run_id", "model_id", "model_uuid", "utc_time_created", "model_size_bytes")
+    assert {key: found.get(key) for key in expected if key not in ids} == {
+        key: expected[key] for key in expected if key not in ids
+    }
+
+
+def test_a_saved_model_has_its_own_ids_size_and_example(tmp_path: Path) -> None:
+    for name in ("1", "2"):
+        one = model(seed=int(name))
+        files, found = save(tmp_path / name, one, name)
+        assert (found["run_id"], found["model_id"], found["model_uuid"]) == (f"run {name}", f"m-{name}", f"m-{name}")
+        assert found["model_size_bytes"] == sum(len(content) for key, content in files.items() if key != "MLmodel")
+        example = json.loads(files["input_example.json"])
+        assert example == {"columns": ["a", "b"], "data": [one["scaler"].mean_.tolist()]}
+
+
+def test_models_with_other_features_have_another_schema(tmp_path: Path) -> None:
+    save(tmp_path / "1", model())
+    _, found = save(tmp_path / "2", model(features=("x", "y", "z, in mm")))
+    assert [column["name"] for column in json.loads(found["signature"]["inputs"])] == ["x", "y", "z, in mm"]
+
+
+@pytest.mark.parametrize("where", ["a folder of this machine", "elsewhere"])
+def test_a_stored_model_is_loaded_without_pickle_as_it_was_fitted(
+    store: Store, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    if where == "elsewhere":
+        monkeypatch.setattr("penguins.sweep.model_files.local_folder", lambda _: "")
+    one, run = model(), store.client.create_run("1")
+    logged: LoggedModel = store.client.create_logged_model("1", "model", source_run_id=run.info.run_id)
+    store_model(store.client, one, REQUIREMENTS, run.info.run_id, logged)
+    store.client.finalize_logged_model(logged.model_id, "READY")
+    loaded = load_sklearn_model(f"models:/{logged.model_id}")
+    for name, value in vars(one["dbscan"]).items():
+        assert np.array_equal(getattr(loaded["dbscan"], name), value), name
+    assert np.array_equal(loaded["scaler"].mean_, one["scaler"].mean_)
+    assert mlflow.models.get_model_info(f"models:/{logged.model_id}").run_id == run.info.run_id
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        ("file:///a/b%20c", "/a/b c"),
+        ("/a/b", "/a/b"),
+        ("s3://bucket/a", ""),
+        ("mlflow-artifacts:/1/models/m-1", ""),
+        ("dbfs:/a", ""),
+    ],
+)
+def test_only_a_file_uri_names_a_folder_of_this_machine(uri: str, expected: str) -> None:
+    assert local_folder(uri) == expected

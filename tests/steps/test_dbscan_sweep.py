@@ -1,0 +1,253 @@
+"""The sweep as a whole: its tree of runs, its numbers for every island and eps, and each way of logging them."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import dbscan_sweep
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow.entities import Run
+from pyspark.sql import SparkSession
+from s_dbw import S_Dbw
+from sklearn import metrics as oracle
+from sklearn.cluster import DBSCAN
+from sklearn.preprocessing import StandardScaler
+from stores import SEED_ROWS, Steps, Store
+from sweeps import FEATURES, ISLANDS, fill_store, finished_sweep, model_statuses, results, statuses
+
+from penguins.clustering import indices
+from penguins.clustering.indices import INDICES
+from penguins.sweep import model_files
+
+EPS = [0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1.1, 1.3, 1.5]
+COUNTS = ["n_clusters", "n_clustered_records"]
+COLUMNS = ["island", "eps", *INDICES, *COUNTS, "model_path", "reason"]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, initialised_database: bytes, session: SparkSession) -> Store:
+    """A sweep with all defaults, which is made once."""
+    return finished_sweep(tmp_path_factory.mktemp("finished"), initialised_database)
+
+
+@pytest.fixture
+def sweep(finished: Store, store: Store) -> Run:
+    """The run of a sweep with all defaults, in the test's own store."""
+    fill_store(store, finished)
+    return store.only("dbscan_sweep")
+
+
+@pytest.fixture
+def quiet(capfd: pytest.CaptureFixture[str]) -> Iterator[pytest.CaptureFixture[str]]:
+    """Nothing may be printed on standard error."""
+    yield capfd
+    assert capfd.readouterr().err == ""
+
+
+def library_results(island: str, eps: float) -> tuple[DBSCAN, dict[str, float]]:
+    """Return what the libraries give, called plainly: the fitted DBSCAN and the metrics that are defined."""
+    penguins = pd.read_csv(SEED_ROWS).dropna()
+    X = StandardScaler().fit_transform(penguins.loc[penguins["island"] == island, FEATURES])
+    dbscan = DBSCAN(eps=eps, min_samples=3).fit(X)
+    clustered = dbscan.labels_ != -1
+    clusters, members = len(set(dbscan.labels_[clustered])), dbscan.labels_[clustered]
+    values = {"n_clusters": float(clusters), "n_clustered_records": float(clustered.sum())}
+    if 2 <= clusters < clustered.sum():
+        values |= {
+            "silhouette": oracle.silhouette_score(X[clustered], members),
+            "calinski-harabasz": oracle.calinski_harabasz_score(X[clustered], members),
+            "davies-bouldin": oracle.davies_bouldin_score(X[clustered], members),
+            "s-dbw": S_Dbw(X, dbscan.labels_, alg_noise="filter"),
+        }
+    return dbscan, values
+
+
+def test_a_sweep_has_a_run_for_each_island_and_under_it_one_for_each_eps(store: Store, sweep: Run) -> None:
+    assert {run.info.status for run in store.runs()} == {"FINISHED"}
+    assert len(store.runs()) == 1 + 3 + 27
+    groups = store.children(sweep)
+    assert set(groups) == set(ISLANDS)
+    for island, group in groups.items():
+        children = store.children(group)
+        assert set(children) == {f"{island}-eps{eps:g}" for eps in EPS}
+        for eps in EPS:
+            assert children[f"{island}-eps{eps:g}"].data.params == {"group": island, "eps": f"{eps:g}", "min_samples": "3"}
+    assert store.artifacts(sweep) == {"results.csv", "results.json", "metrics_by_eps.png"}
+    assert sweep.data.metrics["n_groups"] == 3
+    assert sweep.data.metrics["groups_with_best_eps"] == 3
+    assert sweep.data.metrics["n_rows"] == 333
+    assert sweep.data.metrics["n_rows_left_out"] == 11
+
+
+def test_every_run_and_row_has_the_libraries_numbers_and_its_model(store: Store, sweep: Run) -> None:
+    table = results(store, sweep)
+    assert list(table.columns) == COLUMNS
+    assert list(zip(table["island"], table["eps"], strict=True)) == [(island, eps) for island in ISLANDS for eps in EPS]
+    for row in table.to_dict("records"):
+        dbscan, metrics = library_results(row["island"], row["eps"])
+        child = store.only(f"{row['island']}-eps{row['eps']:g}")
+        assert child.data.metrics == pytest.approx(metrics, rel=1e-9, abs=1e-12)
+        assert {name: row[name] for name in [*INDICES, *COUNTS] if not pd.isna(row[name])} == pytest.approx(metrics, rel=1e-9)
+        assert ("undefined" in child.data.tags) == ("silhouette" not in metrics)
+        assert pd.isna(row["reason"]) == ("silhouette" in metrics)
+        assert row["model_path"] == store.model_uri(child)
+        model = mlflow.sklearn.load_model(row["model_path"])
+        assert list(model.named_steps) == ["scaler", "dbscan"]
+        assert model["dbscan"].labels_.tolist() == dbscan.labels_.tolist()
+        assert np.array_equal(model["dbscan"].components_, dbscan.components_)
+
+
+def test_the_table_is_also_logged_as_mlflows_own(store: Store, sweep: Run) -> None:
+    shown = json.loads(store.artifact(sweep, "results.json").read_text())
+    assert shown["columns"] == COLUMNS
+    assert len(shown["data"]) == 27
+
+
+def test_a_groups_run_has_the_curves_and_the_metrics_of_its_best_eps(store: Store, sweep: Run) -> None:
+    table = results(store, sweep)
+    for island, group in store.children(sweep).items():
+        rows = table[table["island"] == island]
+        enough = rows["n_clustered_records"] >= 0.5 * group.data.metrics["n_records"]
+        best = rows.loc[rows.loc[enough, "s-dbw"].idxmin()]
+        assert group.data.metrics["best_eps"] == best["eps"]
+        assert group.data.metrics["best_silhouette"] == pytest.approx(best["silhouette"])
+        curve = store.client.get_metric_history(group.info.run_id, "s-dbw")
+        assert {EPS[point.step]: point.value for point in curve} == pytest.approx(
+            {eps: value for eps, value in zip(rows["eps"], rows["s-dbw"], strict=True) if not pd.isna(value)}
+        )
+
+
+def test_a_logged_model_is_ready_and_has_its_metrics_and_its_schema(store: Store, sweep: Run) -> None:
+    child = store.only("Biscoe-eps0.5")
+    model = store.client.get_logged_model(child.outputs.model_outputs[0].model_id)
+    assert str(model.status) == "READY"
+    assert {metric.key: metric.value for metric in model.metrics} == child.data.metrics
+    info = mlflow.models.get_model_info(store.model_uri(child))
+    assert info.signature.inputs.input_names() == FEATURES
+    assert info.flavors["sklearn"]["serialization_format"] == "skops"
+    assert info.saved_input_example_info is not None
+
+
+@pytest.mark.parametrize("log_from", ["driver", "executors"])
+def test_models_says_which_models_are_logged(
+    store: Store, step: Steps, session: SparkSession, quiet: pytest.CaptureFixture[str], log_from: str
+) -> None:
+    assert step(dbscan_sweep, eps="0.7,0.9", min_coverage=0.1, models="best", log_from=log_from) == 0
+    sweep = store.only("dbscan_sweep")
+    table = results(store, sweep)
+    with_model = table[table["model_path"].notna()]
+    best = {name: group.data.metrics["best_eps"] for name, group in store.children(sweep).items()}
+    assert dict(zip(with_model["island"], with_model["eps"], strict=True)) == best
+    assert len([run for run in store.runs() if run.outputs and run.outputs.model_outputs]) == 3
+    assert model_statuses(store) == {"READY": 3}
+    for path in with_model["model_path"]:
+        mlflow.sklearn.load_model(path)
+
+
+def tree(store: Store, sweep: Run) -> dict[str, Any]:
+    """Return what every run under a sweep holds, by name."""
+    found = store.children(sweep)
+    for group in list(found.values()):
+        found |= store.children(group)
+    names = {run.info.run_id: name for name, run in found.items()} | {sweep.info.run_id: "dbscan_sweep"}
+    return {
+        name: (
+            names[run.data.tags["mlflow.parentRunId"]],
+            run.info.status,
+            run.data.metrics,
+            run.data.params,
+            run.data.tags.get("undefined"),
+            len(run.outputs.model_outputs) if run.outputs else 0,
+            len(run.inputs.dataset_inputs),
+        )
+        for name, run in found.items()
+    }
+
+
+def test_executors_log_the_same_tree_and_table_as_the_driver(
+    store: Store, step: Steps, sweep: Run, quiet: pytest.CaptureFixture[str]
+) -> None:
+    assert step(dbscan_sweep, log_from="executors", experiment="executors") == 0
+    [other] = [run for run in store.runs("executors") if run.info.run_name == "dbscan_sweep"]
+    assert other.data.metrics == sweep.data.metrics
+    assert tree(store, other) == tree(store, sweep)
+    one, table = (results(store, run).drop(columns="model_path") for run in (sweep, other))
+    pd.testing.assert_frame_equal(one, table)
+
+
+def test_with_runs_groups_the_curves_and_the_table_have_no_run_for_each_eps_and_the_best_follows_select_by(
+    store: Store, step: Steps, session: SparkSession, quiet: pytest.CaptureFixture[str]
+) -> None:
+    assert step(dbscan_sweep, runs="groups", select_by="davies-bouldin", min_coverage=0) == 0
+    assert {run.info.run_name for run in store.runs()} == {"dbscan_sweep", *ISLANDS}
+    sweep = store.only("dbscan_sweep")
+    table = results(store, sweep)
+    assert len(table) == 27
+    for island, group in store.children(sweep).items():
+        values = table[table["island"] == island].set_index("eps")["davies-bouldin"]
+        assert group.data.metrics["best_eps"] == values.idxmin()
+        curve = store.client.get_metric_history(group.info.run_id, "davies-bouldin")
+        assert [point.value for point in curve] == pytest.approx(values.dropna().tolist())
+    printed = quiet.readouterr().out
+    assert "Torgersen  1.5" in printed
+    assert "best eps of 3 of 3 groups" in printed
+    assert f"run: {sweep.info.run_id}" in printed
+
+
+def test_groups_that_cannot_be_computed_fail_alone_and_are_counted(
+    store: Store, step: Steps, session: SparkSession, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def evaluate(X: np.ndarray, labels: Any, seed: int = 0) -> Any:
+        if len(X) < 60:  # Torgersen's
+            raise ZeroDivisionError("of an index")
+        return indices.evaluate(X, labels, seed)
+
+    monkeypatch.setattr("penguins.sweep.fit.evaluate", evaluate)
+    penguins = pd.read_csv(SEED_ROWS)
+    penguins.loc[penguins["island"] == "Dream", "bill_depth_mm"] = np.inf
+    penguins.to_csv("broken.csv", index=False)
+    assert step(dbscan_sweep, data="broken.csv", eps="0.5,0.9", models="none") == 1
+    assert "2 of 3 groups failed, 'Dream' for one: infinite values" in capfd.readouterr().err
+    sweep = store.only("dbscan_sweep")
+    assert sweep.info.status == "FAILED"
+    groups = store.children(sweep)
+    assert statuses(groups) == {"Biscoe": "FINISHED", "Dream": "FAILED", "Torgersen": "FAILED"}
+    table = results(store, sweep)
+    assert len(table) == 6
+    for island, why in (("Dream", "infinite values in bill_depth_mm"), ("Torgersen", "ZeroDivisionError: of an index")):
+        assert groups[island].data.tags["error"] == why
+        failed = table[table["island"] == island]
+        assert failed["reason"].tolist() == [why, why]
+        assert failed[[*INDICES, *COUNTS, "model_path"]].isna().all(axis=None)
+    assert store.children(groups["Biscoe"]).keys() == {"Biscoe-eps0.5", "Biscoe-eps0.9"}
+    assert model_statuses(store) == {}, "models is none"
+
+
+def test_a_model_that_an_executor_cannot_store_fails_its_run_and_its_group_and_the_metrics_stay(
+    store: Store, step: Steps, session: SparkSession, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    save = model_files.save_model
+
+    def save_model(model: Any, *others: Any) -> None:
+        if model["dbscan"].eps == 0.9 and len(model["dbscan"].labels_) < 60:  # Torgersen's
+            raise OSError(28, "No space left on device")
+        save(model, *others)
+
+    monkeypatch.setattr("penguins.sweep.model_files.save_model", save_model)
+    assert step(dbscan_sweep, eps="0.7,0.9", log_from="executors") == 1
+    printed = capfd.readouterr().err
+    assert "1 of 3 groups failed, 'Torgersen' for one: 1 of its models could not be stored: eps 0.9: OSError" in printed
+    sweep = store.only("dbscan_sweep")
+    groups = store.children(sweep)
+    assert statuses(groups) == {"Biscoe": "FINISHED", "Dream": "FINISHED", "Torgersen": "FAILED"}
+    assert statuses(store.children(groups["Torgersen"])) == {"Torgersen-eps0.7": "FINISHED", "Torgersen-eps0.9": "FAILED"}
+    table = results(store, sweep)
+    [row] = table[(table["island"] == "Torgersen") & (table["eps"] == 0.9)].to_dict("records")
+    assert row["n_clusters"] == 5
+    assert pd.isna(row["model_path"])
+    assert "No space left" in row["reason"]
+    assert table["model_path"].notna().sum() == 5
+    assert model_statuses(store) == {"READY": 5, "FAILED": 1}

@@ -1,0 +1,106 @@
+"""Is it male or female? The run of the step, and its numbers against scikit-learn called plainly."""
+
+from pathlib import Path
+
+import logistic_regression
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.compose import make_column_transformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from stores import SEED_ROWS, Steps, Store
+
+from penguins.tracking.artifacts import load_sklearn_model
+
+NUMBERS = ["bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g"]
+
+
+def test_its_run_has_the_metrics_artifacts_and_dataset_of_the_interface(
+    store: Store, step: Steps, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert step(logistic_regression) == 0
+    run = store.only("logistic_regression")
+    assert run.info.status == "FINISHED"
+    assert set(run.data.metrics) >= {"train_acc", "eval_acc", "auc_score"}
+    assert run.data.params["features"] == "bill_length_mm,bill_depth_mm,flipper_length_mm,body_mass_g,island,species"
+    assert run.data.metrics["n_rows"] == 333
+    assert run.data.metrics["n_rows_left_out"] == 11
+    assert store.artifacts(run) == {"roc_plot.png", "conf_matrix.png"}
+    assert [used.dataset.name for used in run.inputs.dataset_inputs] == ["penguins"]
+    printed, noise = capsys.readouterr()
+    assert f"eval_acc: {run.data.metrics['eval_acc']:.4g}" in printed
+    assert run.info.run_id in printed
+    assert noise == ""
+
+
+def test_its_metrics_are_those_of_a_plain_pipeline(store: Store, step: Steps) -> None:
+    assert step(logistic_regression, test_size=0.3, seed=7) == 0
+    penguins = pd.read_csv(SEED_ROWS).dropna()
+    X, y = penguins[[*NUMBERS, "island", "species"]], penguins["sex"]
+    X_train, X_eval, y_train, y_eval = train_test_split(X, y, test_size=0.3, random_state=7, stratify=y)
+    encoder = make_column_transformer((StandardScaler(), NUMBERS), (OneHotEncoder(), ["island", "species"]))
+    plain = make_pipeline(encoder, LogisticRegression(max_iter=1000)).fit(X_train, y_train)
+    expected = {
+        "train_acc": plain.score(X_train, y_train),
+        "eval_acc": plain.score(X_eval, y_eval),
+        "auc_score": roc_auc_score(y_eval, plain.predict_proba(X_eval)[:, 1]),
+    }
+    found = store.only("logistic_regression").data.metrics
+    assert {name: found[name] for name in expected} == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("encoding", ["onehot", "ordinal"])
+def test_more_than_two_classes_are_scored_one_against_the_rest(store: Store, step: Steps, encoding: str) -> None:
+    assert step(logistic_regression, target="island", features=["bill_depth_mm", "species"], encoding=encoding) == 0
+    run = store.only("logistic_regression")
+    model = mlflow.sklearn.load_model(store.model_uri(run))
+    penguins = pd.read_csv(SEED_ROWS).dropna()
+    _, X_eval, _, y_eval = train_test_split(
+        penguins[["bill_depth_mm", "species"]], penguins["island"], test_size=0.2, random_state=0, stratify=penguins["island"]
+    )
+    score = roc_auc_score(y_eval, model.predict_proba(X_eval), multi_class="ovr")
+    assert run.data.metrics["auc_score"] == pytest.approx(score)
+
+
+def test_the_model_takes_raw_rows_and_has_their_schema(store: Store, step: Steps) -> None:
+    assert step(logistic_regression) == 0
+    uri = store.model_uri(store.only("logistic_regression"))
+    model = mlflow.pyfunc.load_model(uri)
+    rows = pd.read_csv(SEED_ROWS).dropna()[[*NUMBERS, "island", "species"]]
+    assert set(model.predict(rows)) == {"MALE", "FEMALE"}
+    info = mlflow.models.get_model_info(uri)
+    assert info.signature.inputs.input_names() == [*NUMBERS, "island", "species"]
+    assert info.saved_input_example_info is not None
+    unseen = rows.head(1).assign(island="Atlantis")
+    assert model.predict(unseen)[0] in {"MALE", "FEMALE"}
+
+
+def test_a_model_that_does_not_score_the_same_fails_the_step(
+    store: Store, step: Steps, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    load = load_sklearn_model
+
+    def load_damaged(uri: str) -> object:
+        model = load(uri)
+        model[-1].coef_ = model[-1].coef_ + 1e-6
+        return model
+
+    monkeypatch.setattr(logistic_regression, "load_sklearn_model", load_damaged)
+    assert step(logistic_regression) == 1
+    run = store.only("logistic_regression")
+    assert run.info.status == "FAILED"
+    assert "does not score as the one that was fitted" in run.data.tags["error"]
+    assert capsys.readouterr().err == f"error: {run.data.tags['error']}\n"
+
+
+def test_classes_that_are_numbers_are_called_by_their_number(store: Store, step: Steps, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    pd.DataFrame({"x": random.normal(size=60), "passed": np.tile([0, 1], 30)}).to_csv(tmp_path / "exam.csv", index=False)
+    assert step(logistic_regression, data="exam.csv", target="passed", features="x") == 0
+    model = mlflow.sklearn.load_model(store.model_uri(store.only("logistic_regression")))
+    assert model.classes_.tolist() == ["0", "1"]

@@ -1,0 +1,66 @@
+"""`main` without its steps: which of them it runs, and which parameters they get."""
+
+from typing import Any
+
+import main
+import pandas as pd
+import pytest
+from step_modules import BY_NAME
+
+ENTRIES: dict[str, dict[str, Any]] = {
+    step: dict.fromkeys(("data", "test_size", "alphas", "eps", "target")) for step in main.STEPS
+}
+TARGET = {"test_size": "0.3", "target": "kind"}
+
+
+@pytest.mark.parametrize(
+    ("steps", "data", "config", "expected"),
+    [
+        (("all",), "penguins", {}, main.STEPS),
+        (("all",), "penguins", {"ridge_search": {}}, main.STEPS),
+        (("all",), "t.csv", {"ridge_search": {}}, ("ridge_search",)),
+        (("all",), "t.csv", {}, main.STEPS),
+        (("dbscan_sweep",), "t.csv", {"ridge_search": {}}, ("dbscan_sweep",)),
+        (("ridge_search", "all"), "penguins", {}, main.STEPS),
+    ],
+)
+def test_the_steps_are_those_asked_for_else_of_the_configuration_of_a_table_of_ones_own_else_all(
+    steps: tuple[str, ...], data: str, config: dict[str, object], expected: tuple[str, ...]
+) -> None:
+    assert sorted(main.chosen_steps(main.Parameters(steps=steps, data=data), config)) == list(expected)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "expected"),
+    [
+        (main.Parameters(), {"test_size": "0.3", "target": "kind"}),
+        (main.Parameters(test_size=0.2), {"test_size": "0.3", "target": "kind"}),
+        (main.Parameters(test_size=0.4), {"test_size": "0.4", "target": "kind"}),
+    ],
+)
+def test_the_configuration_wins_over_a_default_only(parameters: main.Parameters, expected: dict[str, str]) -> None:
+    found = main.step_parameters("logistic_regression", parameters, {"logistic_regression": TARGET}, ENTRIES)
+    assert expected.items() <= found.items()
+
+
+def test_a_step_gets_the_parameters_of_main_that_it_takes_and_no_other_steps_configuration() -> None:
+    found = main.step_parameters("ridge_search", main.Parameters(data="t.csv"), {"logistic_regression": TARGET}, ENTRIES)
+    assert set(found) == {"data", "test_size", "alphas", "eps"}
+    assert (found["data"], found["test_size"]) == ("t.csv", "0.2")
+
+
+def test_main_runs_every_other_step() -> None:
+    assert set(main.HEADLINES) == set(BY_NAME) - {"main"}
+
+
+def test_the_summary_has_a_row_for_each_step_in_alphabetical_order() -> None:
+    results = [
+        main.StepResult("ridge_search", "1", "FINISHED", 1.26, -0.5, ""),
+        main.StepResult("dbscan_sweep", "", "FAILED", 0.0, None, "why"),
+    ]
+    table = main.summary(results)
+    assert list(table.columns) == ["step", "run", "status", "duration", "headline_metric", "value"]
+    assert table["step"].tolist() == ["dbscan_sweep", "ridge_search"]
+    assert table["headline_metric"].tolist() == ["groups_with_best_eps", "best_cv_score"]
+    assert table["duration"].tolist() == [0.0, 1.3]
+    assert pd.isna(table["value"].tolist()[0])

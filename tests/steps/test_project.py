@@ -1,0 +1,197 @@
+"""The project's files agree: MLproject, README, the environments and the scripts declare the same things."""
+
+import dataclasses
+import re
+import tomllib
+from importlib.metadata import distribution, distributions
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+from step_modules import STEPS
+from stores import SEED_ROWS
+
+from penguins.project import PROJECT
+
+MLPROJECT = yaml.safe_load((PROJECT / "MLproject").read_text())
+README = (PROJECT / "README.md").read_text()
+TABLE = (PROJECT / "docs" / "parameters.md").read_text()
+
+
+def declarations() -> dict[str, dict[str, str]]:
+    """Return the defaults of the parameters that each step declares."""
+    return {
+        module.NAME: {
+            field.name: field.metadata["default"]
+            for field in dataclasses.fields(module.Parameters)
+            if field.name != "experiment"
+        }
+        for module in STEPS
+    }
+
+
+def test_mlproject_has_every_step_with_its_parameters_and_defaults() -> None:
+    written = {
+        name: {parameter: str(spec["default"]) for parameter, spec in entry["parameters"].items()}
+        for name, entry in MLPROJECT["entry_points"].items()
+    }
+    assert written == declarations()
+
+
+def test_every_step_is_a_file_of_its_name() -> None:
+    files = {path.stem for path in (PROJECT / "steps").glob("*.py")}
+    assert files == set(MLPROJECT["entry_points"])
+
+
+def test_every_command_passes_every_parameter_to_the_step_of_its_name() -> None:
+    for name, entry in MLPROJECT["entry_points"].items():
+        expected = " ".join(f"--{parameter}={{{parameter}}}" for parameter in entry["parameters"])
+        assert entry["command"] == f"python steps/{name}.py {expected}"
+
+
+def test_the_table_of_parameters_is_that_of_the_declarations() -> None:
+    rows = TABLE.split("<!-- parameters -->")[1].split("<!-- /parameters -->")[0].splitlines()[3:]
+    written: dict[str, dict[str, str]] = {name: {} for name in declarations()}
+    meanings = {(f.name, f.metadata["default"]): f.metadata["help"] for m in STEPS for f in dataclasses.fields(m.Parameters)}
+    for row in rows:
+        parameter, default, steps, meaning = (cell.strip() for cell in row.strip("|").split(" |"))
+        name, value = parameter.strip("`"), default.strip("`")
+        assert meaning == meanings[name, value]
+        for step in written if steps == "all" else re.findall(r"`(\w+)`", steps):
+            assert name not in written[step]
+            written[step][name] = value
+    assert written == declarations()
+
+
+def test_the_readme_names_every_entry_point() -> None:
+    table = README.split("## What runs")[1].split("##")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(MLPROJECT["entry_points"])
+
+
+def requirements(name: str) -> dict[str, list[Requirement]]:
+    """Return the requirements in a file by package; in the lock, a package may have one for each Python."""
+    found: dict[str, list[Requirement]] = {}
+    for line in (PROJECT / name).read_text().splitlines():
+        if line and not line.startswith(("#", "-")):
+            pin = Requirement(line)
+            found.setdefault(canonicalize_name(pin.name), []).append(pin)
+    return found
+
+
+def locked_versions() -> dict[str, str]:
+    """Return the versions that the lock has for this Python on this system."""
+    return {
+        name: str(pin.specifier).removeprefix("==")
+        for name, pins in requirements("requirements.lock").items()
+        for pin in pins
+        if pin.marker is None or pin.marker.evaluate()
+    }
+
+
+def test_conda_installs_the_same_pins_and_java() -> None:
+    *others, pip = yaml.safe_load((PROJECT / "conda.yaml").read_text())["dependencies"]
+    lines = (PROJECT / "requirements.txt").read_text().splitlines()
+    assert pip == {"pip": [line for line in lines if line and not line.startswith("#")]}
+    assert "openjdk=17" in others
+    python = yaml.safe_load((PROJECT / "python_env.yaml").read_text())["python"]
+    assert f"python={python}" in others
+
+
+def test_python_env_takes_its_pins_from_requirements_txt() -> None:
+    declared_environment = yaml.safe_load((PROJECT / "python_env.yaml").read_text())
+    assert declared_environment["dependencies"] == ["-r requirements.txt"]
+    assert declared_environment["build_dependencies"] == [f"pip=={locked_versions()['pip']}"]
+
+
+def test_every_way_to_install_uses_the_lock() -> None:
+    assert "-c requirements.lock" in (PROJECT / "requirements.txt").read_text().splitlines()
+    assert "-r requirements.txt" in (PROJECT / "requirements-dev.txt").read_text().splitlines()
+    assert "bash .ci/lock" in (PROJECT / "docs" / "environments.md").read_text()
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+def test_every_direct_pin_is_exact_and_that_of_the_lock(name: str) -> None:
+    pins = requirements(name)
+    assert {package: [str(pin.specifier) for pin in found] for package, found in pins.items()} == {
+        package: [f"=={locked_versions()[package]}"] for package in pins
+    }
+
+
+def test_the_lowest_versions_are_of_the_same_packages_and_no_higher() -> None:
+    lowest, pins = requirements("requirements-lowest.txt"), requirements("requirements.txt")
+    assert set(lowest) == set(pins) - {"uv"}
+    for name, [pin] in lowest.items():
+        [newest] = pins[name]
+        assert Version(str(pin.specifier).removeprefix("==")) <= Version(str(newest.specifier).removeprefix("=="))
+        assert pin.extras == newest.extras
+    workflow = yaml.safe_load((PROJECT / ".github" / "workflows" / "ci.yml").read_text())
+    assert any(step.get("run") == "bash .ci/lowest" for step in workflow["jobs"]["lowest"]["steps"])
+
+
+def test_every_pin_of_the_lock_is_exact_and_names_no_host() -> None:
+    for pins in requirements("requirements.lock").values():
+        for pin in pins:
+            assert re.fullmatch(r"==[^*,]+", str(pin.specifier)), pin
+            assert pin.url is None
+    assert "://" not in (PROJECT / "requirements.lock").read_text()
+
+
+def test_the_installed_versions_are_those_of_the_lock() -> None:
+    installed = {canonicalize_name(package.name): package.version for package in distributions()}
+    others = {"pip", "setuptools", "wheel"}  # those of the Python that made the environment
+    assert {name: installed[name] for name in installed.keys() - others} == {
+        name: version for name, version in locked_versions().items() if name not in others
+    }
+
+
+def test_the_ci_script_runs_the_readmes_test_command() -> None:
+    command = README.split("Test it:")[1].split("```sh\n")[1].split("\n")[0]
+    assert command.endswith(" python -m pytest -n 2 --dist loadfile tests/unit tests/steps")
+    assert "README.md" in (PROJECT / ".ci" / "run").read_text()
+    workflow = yaml.safe_load((PROJECT / ".github" / "workflows" / "ci.yml").read_text())
+    steps = workflow["jobs"]["check"]["steps"]
+    assert any(step.get("run") == "bash .ci/run" for step in steps)
+    assert workflow["jobs"]["check"]["strategy"]["matrix"]["python"] == ["3.11", "3.12", "3.13"]
+
+
+def test_the_contracts_on_imports_are_part_of_the_ci_script() -> None:
+    contracts = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    assert {contract["type"] for contract in contracts} == {"layers", "forbidden", "acyclic_siblings"}
+    assert re.search(r"^[^#\n]*\.venv/bin/lint-imports\b", (PROJECT / ".ci" / "run").read_text(), re.MULTILINE)
+
+
+def test_no_step_imports_a_step_or_uses_its_file() -> None:
+    for name in MLPROJECT["entry_points"]:
+        text = (PROJECT / "steps" / f"{name}.py").read_text()
+        assert not set(re.findall(r"^(?:from|import) (\w+)", text, re.MULTILINE)) & set(MLPROJECT["entry_points"])
+        assert "__file__" not in text
+
+
+def test_the_bundled_penguins_are_those_of_their_package_in_the_order_of_seaborn() -> None:
+    [source] = [path for path in distribution("palmerpenguins").files or [] if path.name == "penguins.csv"]
+    expected = pd.read_csv(Path(str(source.locate()))).drop(columns="year")
+    expected["sex"] = expected["sex"].str.upper()
+    expected = expected.sort_values("species", kind="stable").reset_index(drop=True)
+    bundled = pd.read_csv(SEED_ROWS)
+    assert bundled.shape == (344, 7)
+    assert len(bundled.dropna()) == 333
+    pd.testing.assert_frame_equal(bundled, expected)
+
+
+def test_the_settings_of_the_linters_and_of_pytest_name_every_step() -> None:
+    settings = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]
+    steps = set(declarations())
+    assert set(settings["ruff"]["lint"]["flake8-tidy-imports"]["banned-api"]) == steps
+    [contract] = [one for one in settings["importlinter"]["contracts"] if one["name"] == "The package does not know the steps"]
+    assert set(contract["forbidden_modules"]) == steps
+    [names] = re.findall(r"\(penguins\|([\w|]+)\)", settings["pytest"]["ini_options"]["filterwarnings"][-1])
+    assert set(names.split("|")) == steps
+
+
+def test_no_document_holds_a_placeholder() -> None:
+    for path in [*PROJECT.glob("*.md"), *PROJECT.glob("docs/*.md"), *PROJECT.glob("benchmarks/*.md")]:
+        assert not re.search(r"@[A-Z]+@", path.read_text()), path

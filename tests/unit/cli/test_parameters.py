@@ -1,0 +1,182 @@
+"""The parameters of a step: what is read, what is refused and in which words, and how a value is written."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from penguins.cli.parameters import (
+    COLUMN,
+    COLUMNS,
+    FRACTION,
+    POSITIVE,
+    SEED,
+    Choice,
+    Flag,
+    Integer,
+    ListOf,
+    Real,
+    Rule,
+    data_parameter,
+    eps_parameter,
+    experiment_parameter,
+    min_samples_parameter,
+    parameter,
+    parse_parameters,
+    resume_parameter,
+    seed_parameter,
+    spark_parameter,
+    to_text,
+    to_texts,
+)
+from penguins.errors import InputError
+from penguins.text import quote
+
+MODELS = Choice(("all", "best", "none"))
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """The parameters of a step that has one of each kind."""
+
+    data: str = data_parameter()
+    group_by: str = parameter("island", COLUMN, "a column")
+    features: tuple[str, ...] = parameter("a,b", COLUMNS, "columns")
+    eps: tuple[float, ...] = eps_parameter()
+    min_samples: int = min_samples_parameter()
+    min_coverage: float = parameter("0.5", Real(0, 1, closed=True), "a share")
+    models: str = parameter("all", MODELS, "a choice")
+    resume: bool = resume_parameter()
+    seed: int = seed_parameter()
+    spark: str = spark_parameter()
+    experiment: str = experiment_parameter()
+
+
+@pytest.mark.parametrize(
+    ("rule", "text", "value"),
+    [
+        (ListOf(POSITIVE), "0.1,0.2,0.5", (0.1, 0.2, 0.5)),
+        (ListOf(POSITIVE), "[0.1, 0.2, 0.5]", (0.1, 0.2, 0.5)),
+        (ListOf(POSITIVE), "1e-3", (0.001,)),
+        (ListOf(POSITIVE), " .5 , 2 ", (0.5, 2.0)),
+        (COLUMNS, '["bill, in mm", "sex"]', ("bill, in mm", "sex")),
+        (COLUMNS, "['a', b]", ("a", "b")),
+        (ListOf(MODELS), "[best, none]", ("best", "none")),
+        (COLUMN, " a ", " a "),
+        (MODELS, " best ", "best"),
+        (Flag(), " True", True),
+        (Flag(), "false", False),
+        (SEED, " 4294967295 ", 4294967295),
+        (Integer(-5, 5), "-5", -5),
+        (Real(0, 1, closed=True), "1", 1.0),
+        (FRACTION, "1e-9", 1e-9),
+    ],
+)
+def test_a_value_is_read_in_each_way_of_writing_it(rule: Rule, text: str, value: object) -> None:
+    assert rule.parse(text) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["-1,0.5", "0.5,-1", "0", "nan", "inf", "0.1,0.1", "0.1,0.10", "", ",", "0.1,,2", "1_0", "[]", "a", "[" * 5000 + "]"],
+)
+def test_eps_must_be_positive_numbers_without_repetition(text: str) -> None:
+    with pytest.raises(InputError, match=r"^The 'eps' parameter must be a list without repetition.* a float in \(0, inf\)"):
+        parse_parameters(Parameters, {"eps": text})
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "rule"),
+    [
+        ("seed", "1.5", "an integer in [0, 4294967295]"),
+        ("seed", "-1", "an integer in [0, 4294967295]"),
+        ("seed", "05", "an integer in [0, 4294967295]"),
+        ("seed", "9" * 5000, "an integer in [0, 4294967295]"),
+        ("min_samples", "0", "an integer in [1, 2147483647]"),
+        ("min_coverage", "1.1", "a float in [0, 1]"),
+        ("models", "some", "one of all, best, none"),
+        ("models", "", "one of all, best, none"),
+        ("resume", "maybe", "true or false"),
+        ("features", "a,a", "a list without repetition"),
+        ("group_by", " ", "the name of a column"),
+        ("group_by", "null\0byte", "the name of a column"),
+        ("data", "", "penguins, or the path or URI of a table"),
+        ("spark", "local[0]", "a master such as local[*]"),
+        ("spark", "laptop", "a master such as local[*]"),
+        ("spark", "local[*]; rm -rf x", "a master such as local[*]"),
+        ("experiment", "x" * 257, "the name of an experiment, of 256 characters at most"),
+    ],
+)
+def test_a_refusal_names_the_parameter_the_rule_and_the_value(name: str, text: str, rule: str) -> None:
+    with pytest.raises(InputError) as refused:
+        parse_parameters(Parameters, {name: text})
+    message = str(refused.value)
+    assert message.startswith(f"The '{name}' parameter must be {rule}")
+    assert message.endswith(f"Got {quote(text)} instead.")
+    assert "\n" not in message
+    assert len(message) < 600
+
+
+def test_a_number_may_not_be_at_an_open_bound() -> None:
+    for text in ("0", "1"):
+        with pytest.raises(ValueError, match=text):
+            FRACTION.parse(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "local", "local[*]", "local[4]", "local[2,3]", "local-cluster[2,1,1024]", "connect-local[2]", "connect-local",
+        "spark://h:7077", "sc://h:15002", "active", "yarn", "k8s://https://h",
+    ],
+)  # fmt: skip
+def test_every_place_where_spark_can_run_is_accepted(text: str) -> None:
+    assert parse_parameters(Parameters, {"spark": text}).spark == text
+
+
+@pytest.mark.parametrize(("name", "hint"), [("epz", "eps"), ("Features", "features"), ("minsamples", "min_samples"), ("x", "")])
+def test_an_unknown_parameter_is_refused_with_the_most_similar_name(name: str, hint: str) -> None:
+    with pytest.raises(InputError) as refused:
+        parse_parameters(Parameters, {name: "1"})
+    suffix = f" Did you mean '{hint}'?" if hint else ""
+    assert str(refused.value) == f"The '{name}' parameter is not known.{suffix}"
+
+
+def test_a_parameter_that_is_not_given_has_its_default() -> None:
+    assert parse_parameters(Parameters, {"seed": "7"}) == Parameters(seed=7)
+
+
+def test_all_parameters_except_the_experiment_are_written_and_read_back_the_same() -> None:
+    changed = Parameters(eps=(0.5, 1.0), features=("a,b", "c"), resume=True, min_coverage=1.0)
+    texts = to_texts(changed)
+    assert "experiment" not in texts
+    assert parse_parameters(Parameters, texts) == changed
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.1, "0.1"),
+        (1.0, "1"),
+        (True, "true"),
+        ((0.5, 1.0), "0.5,1"),
+        (["a", "b"], "a,b"),
+        (["a,b", "c"], '["a,b", "c"]'),
+        (["é,", "c"], '["é,", "c"]'),
+        (3, "3"),
+        ("text", "text"),
+    ],
+)
+def test_a_value_is_written_in_its_shortest_form(value: object, text: str) -> None:
+    assert to_text(value) == text
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["a"], ["[a]"], ['"a"'], ["a", " a"], ["a,b"], ["[1"], ["1]"], ["'a'", "[b]"], ["\\n", "1e3"],
+        ["line\nbreak", "tab\there"],
+        ["[a, b]", '"double"', "'single'", "\\", " leading", "trailing ", "{brace}", "--seed", "#comment", "true", "-1", "🐧"],
+    ],
+)  # fmt: skip
+def test_a_list_of_names_is_read_as_it_was_written(names: list[str]) -> None:
+    assert COLUMNS.parse(to_text(tuple(names))) == tuple(names)

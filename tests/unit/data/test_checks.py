@@ -1,0 +1,186 @@
+"""What is asked of the columns and rows of a table before anything is fitted."""
+
+import math
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from input_tables import good_table, parquet_file, spoiled_table
+
+from penguins.data.checks import (
+    LARGEST,
+    columns_in_use,
+    require_both_sides,
+    require_classes,
+    require_columns,
+    require_distinct_columns,
+    require_finite,
+    require_numbers,
+    require_other_names,
+    require_rows,
+    require_split,
+    require_variety,
+)
+from penguins.data.load import load_table
+from penguins.data.table import Table
+from penguins.errors import InputError
+
+NAMES = ["kind", "size", "weight"]
+KINDS = {"a": 20, "b": 20, "c": 20}
+RULES: dict[str, tuple[Callable[[], object], str]] = {
+    "a feature that is mistyped": (
+        lambda: require_columns({"size": "features", "wieght": "features"}, NAMES),
+        "The 'features' parameter must name columns of the table. Got 'wieght', which it does not have. Did you mean 'weight'?",
+    ),
+    "a target in capitals": (
+        lambda: require_columns({"Kind": "target"}, NAMES),
+        "The 'target' parameter must name columns of the table. Got 'Kind', which it does not have. Did you mean 'kind'?",
+    ),
+    "a group that is mistyped": (lambda: require_columns({"knd": "group_by"}, NAMES), "Did you mean 'kind'?"),
+    "a blank before a name": (lambda: require_columns({" size": "features"}, NAMES), "Got ' size', which it does not have"),
+    "a blank after a name": (
+        lambda: require_columns({"kind ": "target"}, NAMES),
+        "Got 'kind ', which it does not have. Did you mean 'kind'?",
+    ),
+    "a name unlike all others": (
+        lambda: require_columns({"x": "target"}, NAMES),
+        "which it does not have. It has kind, size, weight.",
+    ),
+    "one among very many columns": (lambda: require_columns({"x": "target"}, ["y" * 99] * 99), "y…."),
+    "the target among the features": (
+        lambda: columns_in_use(features=["size", "kind"], target="kind"),
+        "The 'target' parameter must not name a column of the 'features' parameter. Got 'kind' in both.",
+    ),
+    "the groups among the features": (
+        lambda: columns_in_use(features=["size", "kind"], group_by="kind"),
+        "The 'group_by' parameter must not name a column of the 'features' parameter. Got 'kind' in both.",
+    ),
+    "a column twice": (
+        lambda: require_distinct_columns(["size", "kind", "size"], "t.csv"),
+        "whose columns have distinct names. Got 't.csv', which has 'size' more than once.",
+    ),
+    "the name of a result": (
+        lambda: require_other_names({"size": "features", "eps": "group_by"}, ["eps", "silhouette"]),
+        "The 'group_by' parameter must not name a column that has the name of a result. Got 'eps': rename it in the table.",
+    ),
+    "one class": (
+        lambda: require_classes({"a": 60}, "kind"),
+        "The 'target' parameter must name a column with two classes or more, each with two rows or more. "
+        "Got 'kind', which has only 'a' in 60 complete rows.",
+    ),
+    "a class of one row": (
+        lambda: require_classes({"a": 19, "b": 20, "c": 20, "rare": 1}, "kind"),
+        "Got 'kind', in which 'rare' has one row of 60.",
+    ),
+    "too few rows held out": (
+        lambda: require_split(KINDS, 0.01),
+        "The 'test_size' parameter must leave a row of each of the 3 classes on both sides. "
+        "Got 0.01, which holds out 1 of 60 rows.",
+    ),
+    "too many rows held out": (
+        lambda: require_split(KINDS, 0.99),
+        "must leave a row of each of the 3 classes on both sides. Got 0.99, which holds out 60 of 60 rows.",
+    ),
+    "a class that is not held out": (
+        lambda: require_both_sides(Counter(a=26, b=26, c=2), Counter(a=3, b=3), 0.1),
+        "must leave a row of each class on both sides. Got 0.1, with which none of the 2 rows of 'c' is held out: "
+        "try another seed or more rows.",
+    ),
+    "a class that is only held out": (
+        lambda: require_both_sides(Counter(a=26, b=26), Counter(a=3, b=3, c=2), 0.1),
+        "Got 0.1, with which none of the 2 rows of 'c' is trained on",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", RULES)
+def test_names_and_counts_that_break_a_rule_are_refused(case: str) -> None:
+    check, rule = RULES[case]
+    with pytest.raises(InputError) as refusal:
+        check()
+    assert rule in str(refusal.value)
+
+
+TABLE_RULES: dict[str, tuple[str, Callable[[Table], None], str]] = {
+    "text among numbers": (
+        "text in numbers",
+        lambda table: require_numbers(table, "features", ["weight", "size"]),
+        "The 'features' parameter must name columns of numbers. Got 'size', which holds text, for example '7 cm'.",
+    ),
+    "text as a target": (
+        "",
+        lambda table: require_numbers(table, "target", ["kind"]),
+        "The 'target' parameter must name columns of numbers. Got 'kind', which holds text, for example 'a'.",
+    ),
+    "numbers written as text": (
+        "numbers as text",
+        lambda table: require_numbers(table, "target", ["weight"]),
+        "Got 'weight', which holds text, for example '1'.",
+    ),
+    "booleans": (
+        "yes and no",
+        lambda table: require_numbers(table, "target", ["weight"]),
+        "Got 'weight', which holds text, for example 'False'.",
+    ),
+    "an infinite feature": (
+        "infinite",
+        lambda table: require_finite(table, "features", ["weight", "size"]),
+        "The 'features' parameter must name columns of finite numbers. Got 'size', which is infinite in 1 of 60 rows "
+        "(a number beyond 1e+150 counts as infinite).",
+    ),
+    "an infinite target": (
+        "infinite target",
+        lambda table: require_finite(table, "target", ["weight"]),
+        "The 'target' parameter must name columns of finite numbers. Got 'weight', which is infinite in 1 of 60 rows",
+    ),
+    "numbers too large to square": (
+        "too large to square",
+        lambda table: require_finite(table, "features", ["size", "kind"]),
+        "which is infinite in 60 of 60 rows",
+    ),
+    "a target that is constant": (
+        "constant",
+        lambda table: require_variety(table, "weight"),
+        "The 'target' parameter must name a column of numbers that differ. Got 'weight', which is 3 in all 60 rows.",
+    ),
+    "fewer rows than folds": (
+        "few rows",
+        lambda table: require_rows(table, "cv", 6),
+        "The 'cv' parameter must not be greater than the number of complete rows, 5. Got 6 instead.",
+    ),
+}
+
+
+def load(change: str) -> Table:
+    return load_table(parquet_file(spoiled_table(change))(), {"kind": "target", "size": "features", "weight": "features"})
+
+
+@pytest.mark.parametrize("case", TABLE_RULES)
+def test_a_table_that_breaks_a_rule_is_refused(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    change, check, rule = TABLE_RULES[case]
+    with pytest.raises(InputError) as refusal:
+        check(load(change))
+    assert rule in str(refusal.value)
+
+
+def test_a_good_table_passes_every_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    table = load("")
+    columns = columns_in_use(features=["size", "weight"], target="kind")
+    assert columns == {"size": "features", "weight": "features", "kind": "target"}
+    require_columns(columns, list(good_table().columns))
+    require_distinct_columns(NAMES, "t.csv")
+    require_other_names(columns, ["prediction"])
+    require_numbers(table, "features", ["size", "weight"])
+    require_finite(table, "features", NAMES)
+    require_variety(table, "size")
+    require_rows(table, "cv", 60)
+    require_classes(KINDS, "kind")
+    require_split(KINDS, 0.05)
+    require_both_sides(Counter(a=1, b=1), Counter(a=1, b=1), 0.5)
+
+
+def test_the_largest_number_that_is_finite_has_a_finite_variance() -> None:
+    assert math.isfinite(LARGEST**2 * 1e6)

@@ -1,0 +1,298 @@
+"""What is read of a table, what counts as missing, and which tables are refused."""
+
+import csv
+import gzip
+import random
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from zipfile import ZipFile
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from input_tables import (
+    GOOD_CSV,
+    Recipe,
+    file,
+    folder_with,
+    good_table,
+    parquet_file,
+    parquet_with,
+    parquet_with_a_column_twice,
+    spoiled_table,
+)
+
+from penguins.data.load import OPENERS, load_table
+from penguins.errors import InputError
+from penguins.text import one_line
+
+COLUMNS = {"kind": "group_by", "size": "features"}
+ALL_COLUMNS = {"kind": "target", "size": "features", "weight": "features"}
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def compress(text: str, name: str) -> Recipe:
+    """Write a CSV file that is compressed as its name says."""
+
+    def write() -> str:
+        if name.endswith(".zip"):
+            with ZipFile(name, "w") as archive:
+                archive.writestr("t.csv", text)
+        else:
+            with OPENERS.get(Path(name).suffix.lower(), open)(name, "wb") as opened:
+                opened.write(text.encode())
+        return name
+
+    return write
+
+
+def rows() -> pd.DataFrame:
+    return pd.DataFrame({"kind": ["a", "b", None, "b"], "size": [1.0, np.nan, 3.0, 4.0], "other": [None, None, None, 1]})
+
+
+def folder_of_parquet() -> str:
+    Path("t").mkdir()
+    rows().iloc[:2].to_parquet("t/1.parquet")
+    rows().iloc[2:].to_parquet("t/2.parquet")
+    return "t"
+
+
+def absolute_path() -> str:
+    return str(Path(compress(rows().to_csv(index=False), "t.csv")()).absolute())
+
+
+COMPRESSED = ["t.csv", "t.csv.gz", "t.csv.bz2", "t.csv.xz", "t.csv.zip", "t.CSV.GZ"]
+FORMS: dict[str, Recipe] = {
+    **{name: compress(rows().to_csv(index=False), name) for name in COMPRESSED},
+    "a CSV file with a byte order mark": file("\ufeff" + rows().to_csv(index=False)),
+    "a Parquet file": parquet_file(rows()),
+    "a folder of Parquet files": folder_of_parquet,
+    "an absolute path": absolute_path,
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_complete_rows_in_the_columns_in_use_are_kept_and_the_others_counted(form: str) -> None:
+    table = load_table(FORMS[form](), COLUMNS, names=["kind"])
+    assert table.frame.to_dict("list") == {"kind": ["a", "b"], "size": [1.0, 4.0]}
+    assert table.left_out == 2
+    assert (table.numbers, table.texts) == (["size"], ["kind"])
+
+
+def test_of_the_bundled_penguins_the_incomplete_records_are_left_out_whatever_the_columns() -> None:
+    table = load_table("penguins", {"bill_depth_mm": "features", "island": "group_by"}, names=["island"])
+    assert (len(table.frame), table.left_out) == (333, 11)
+
+
+def test_a_group_may_be_called_na_while_a_number_may_not() -> None:
+    table = load_table(file("kind,size\nNA,1\nnull,2\n,3\nNone,NA\n")(), COLUMNS, names=["kind"])
+    assert table.frame.to_dict("list") == {"kind": ["NA", "null"], "size": [1.0, 2.0]}
+    assert table.left_out == 2
+
+
+def test_group_names_keep_their_zeros_and_numbers_their_shortest_form() -> None:
+    table = load_table(file("kind,size\n007,1\n7,2\n")(), COLUMNS, names=["kind"])
+    assert table.frame["kind"].tolist() == ["007", "7"]
+    data = parquet_file(pd.DataFrame({"kind": [7.0, 2010.0], "size": [1, 2]}))()
+    assert load_table(data, COLUMNS, names=["kind"]).frame["kind"].tolist() == ["7", "2010"]
+
+
+def test_whole_numbers_of_any_size_are_names_without_loss() -> None:
+    data = parquet_with(kind=pa.array([2**62 + 1] * 59 + [None], pa.int64()))()
+    assert set(load_table(data, COLUMNS, names=["kind"]).frame["kind"]) == {str(2**62 + 1)}
+
+
+def test_a_column_of_numbers_too_large_for_pandas_is_one_of_numbers() -> None:
+    text = GOOD_CSV.replace("b,3.5,3", f"b,{'9' * 30},3")
+    assert load_table(file(text)(), ALL_COLUMNS).numbers == ["size", "weight"]
+
+
+def test_decimals_are_numbers_and_categories_and_booleans_are_text() -> None:
+    size = pa.array(["1.50"] * 60).cast(pa.decimal128(9, 2))
+    table = load_table(parquet_with(size=size, kind=pa.array(["a"] * 60).dictionary_encode())(), ALL_COLUMNS)
+    assert (table.frame["size"].tolist(), table.texts) == ([1.5] * 60, ["kind"])
+    table = load_table(parquet_with(size=pa.array([True, False] * 30))(), ALL_COLUMNS)
+    assert set(table.frame["size"]) == {"True", "False"}
+
+
+TEXT = "must name a readable CSV or Parquet table. Got 't.csv': "
+TIED = "must name a readable CSV or Parquet table. Got "
+COMPLETE = "and none that is complete"
+BAD_TABLES: dict[str, tuple[Recipe, str]] = {
+    "an empty file": (file(b""), TEXT),
+    "only line breaks": (file("\n\n\n"), TEXT),
+    "only a byte order mark": (file(b"\xef\xbb\xbf"), TEXT),
+    "Latin-1 in the header": (file("kind,größe\nä,1\n".encode("latin-1")), TEXT),
+    "Latin-1 in a field": (file(GOOD_CSV.replace("b,3", "ü,3").encode("latin-1")), TEXT + "'utf-8' codec"),
+    "a binary file": (file(bytes(range(256)) * 20), TEXT),
+    "a picture": (file("\x89PNG\0\0", "t.png"), "it holds null bytes"),
+    "UTF-16": (file(GOOD_CSV.encode("utf-16")), TEXT + "it holds null bytes, as UTF-16 and binary files do"),
+    "UTF-16 without its mark": (file(GOOD_CSV.encode("utf-16-le")), TEXT + "it holds null bytes"),
+    "a null byte": (file(GOOD_CSV.replace("b,3", "b\0,3")), TEXT + "it holds null bytes"),
+    "a null byte in a zip": (
+        compress(GOOD_CSV.replace("b,3", "b\0,3"), "t.csv.zip"),
+        TIED + "'t.csv.zip': it holds null bytes",
+    ),
+    "a quote that does not end": (file(GOOD_CSV.replace("b,3", '"b,3')), TEXT + "Error tokenizing data"),
+    "ragged rows": (file("kind,size,weight\na,1,2\nb,1,2,3,4,5\n"), TEXT),
+    "one long row": (file(GOOD_CSV.replace("b,3", "b,b,3")), TEXT + "Error tokenizing data"),
+    "all rows longer than the header": (
+        file("\n".join(f"{place},{row}" if place else row for place, row in enumerate(GOOD_CSV.split())) + "\n"),
+        TEXT + "its rows have more fields than its header, which has 3",
+    ),
+    "a zip that is none": (file(GOOD_CSV, "t.zip"), TIED + "'t.zip'"),
+    "a gzip that is none": (file(GOOD_CSV, "t.csv.gz"), TIED + "'t.csv.gz'"),
+    "a gzip cut off": (file(gzip.compress(GOOD_CSV.encode())[:-9], "t.csv.gz"), TIED + "'t.csv.gz'"),
+    "an xz that is none": (file(GOOD_CSV, "t.csv.xz"), TIED + "'t.csv.xz'"),
+    "an empty Parquet file": (file(b"", "t.parquet"), TIED + "'t.parquet'"),
+    "text as Parquet": (file(GOOD_CSV, "t.parquet"), TIED + "'t.parquet'"),
+    "a folder with broken Parquet": (folder_with("b.parquet"), TIED + "'folder'"),
+    "semicolons": (file(GOOD_CSV.replace(",", ";")), "which it does not have. It has kind;size;weight"),
+    "no header": (file(GOOD_CSV.split("\n", 1)[1]), "which it does not have"),
+    "one column": (file("kind\na\nb\n"), "which it does not have. It has kind"),
+    "a column in capitals": (file(GOOD_CSV.replace("kind", "Kind")), "'kind', which it does not have. Did you mean 'Kind'?"),
+    "blanks around a name": (
+        file(GOOD_CSV.replace("size", " size ")),
+        "'size', which it does not have. Did you mean ' size '?",
+    ),
+    "a column twice": (
+        file("kind,size,size,weight\na,1,2,3\n"),
+        "whose columns have distinct names. Got 't.csv', which has 'size' more than once",
+    ),
+    "a column twice, of Parquet": (
+        parquet_with_a_column_twice,
+        "columns have distinct names. Got 't.parquet', which has 'size' more than once",
+    ),
+    "two columns without a name": (file(GOOD_CSV.replace("kind,size,weight", ",,kind")), "which it does not have"),
+    "signs that steer a terminal": (file(GOOD_CSV.replace("size", "\x1b[2J\u202e")), "It has kind, \\x1b[2J\\u202e, weight"),
+    "text among numbers": (
+        file(GOOD_CSV.replace("b,3.5,3", "b,7 cm,3")),
+        "Got 'size', which holds numbers, but in 1 of 60 rows text, for example '7 cm': mend them, or leave them empty",
+    ),
+    "question marks": (file(GOOD_CSV.replace(",3.5,", ",?,")), "numbers, but in 3 of 60 rows text, for example '?'"),
+    "numbers with underscores": (file(GOOD_CSV.replace("b,3.5,3", "b,3_5,3")), "in 1 of 60 rows text, for example '3_5'"),
+    "lists": (parquet_with(size=pa.array([[1.0]] * 60)), "must name columns of numbers or text. Got 'size', which holds list<"),
+    "structures": (parquet_with(size=pa.array([{"a": 1}] * 60)), "Got 'size', which holds struct<a: int64>"),
+    "bytes": (parquet_with(size=pa.array([b"a"] * 60)), "Got 'size', which holds binary"),
+    "days": (parquet_with(size=pa.array([datetime(2026, 1, 1).date()] * 60)), "Got 'size', which holds object"),
+    "durations": (parquet_with(size=pa.array([5] * 60, pa.duration("s"))), "Got 'size', which holds timedelta64"),
+    "dates": (
+        parquet_file(spoiled_table("dates")),
+        "The 'features' parameter must name columns of numbers or text. Got 'size', which holds datetime64",
+    ),
+    "lists of names": (parquet_with(kind=pa.array([["a"]] * 60)), "of numbers or text. Got 'kind', which holds list<"),
+    "bytes of names": (parquet_with(kind=pa.array([b"a"] * 60)), "Got 'kind', which holds binary"),
+    "no rows": (
+        file("kind,size,weight\n"),
+        "must name a table with rows that miss no value in kind, size, weight. Got 't.csv'",
+    ),
+    "no rows of Parquet": (parquet_file(good_table().head(0)), f"which has 0 rows {COMPLETE}"),
+    "no columns": (parquet_file(pd.DataFrame()), "which it does not have"),
+    "every value missing": (file("kind,size,weight\n" + "a,,1\n" * 60), f"Got 't.csv', which has 60 rows {COMPLETE}"),
+    "a column of nothing": (parquet_with(size=pa.nulls(60)), f"which has 60 rows {COMPLETE}"),
+    "all names missing": (parquet_with(kind=pa.nulls(60, pa.string())), f"which has 60 rows {COMPLETE}"),
+}
+
+
+@pytest.mark.parametrize("names", [[], ["kind"]])
+@pytest.mark.parametrize("case", BAD_TABLES)
+def test_a_table_that_cannot_be_used_is_refused(case: str, names: list[str]) -> None:
+    make, rule = BAD_TABLES[case]
+    with pytest.raises(InputError) as refusal:
+        load_table(make(), ALL_COLUMNS, names)
+    assert rule in one_line(refusal.value)
+
+
+def test_two_files_in_a_zip_are_no_table() -> None:
+    with ZipFile("t.zip", "w") as archive:
+        archive.writestr("a.csv", GOOD_CSV)
+        archive.writestr("b.csv", GOOD_CSV)
+    with pytest.raises(InputError, match=r"Got 't.zip': it holds 2 files and should hold one"):
+        load_table("t.zip", COLUMNS)
+
+
+SHORT_ROWS: dict[str, tuple[str, int, int]] = {
+    "in the middle": (GOOD_CSV.replace("b,3.5,3", "b,3.5"), 25, 2),
+    "of one field": (GOOD_CSV.replace("b,3.5,3", "b"), 25, 1),
+    "at the end": (GOOD_CSV + "c", 62, 1),
+    "the first of several": (GOOD_CSV.replace(",3\n", "\n"), 5, 2),
+    "after a row that misses its last value": (GOOD_CSV.replace("a,3.5,3", "a,3.5,").replace("b,3.5,3", "b,3.5"), 25, 2),
+    "after blank lines": ("\n  \n" + GOOD_CSV.replace("b,3.5,3", "\n \t \nb,3.5"), 29, 2),
+    "after a field of several lines": (GOOD_CSV.replace("b,2.5", '"b\n\nb",2.5').replace("b,3.5,3", "b,3.5"), 27, 2),
+    "that begins with a field of several lines": (GOOD_CSV.replace("b,3.5,3", '"b\n,,\nb",3.5'), 25, 2),
+    "after a comma and a quote in quotes": (GOOD_CSV.replace("b,2.5", '"b,""b",2.5').replace("b,3.5,3", "b,3.5"), 25, 2),
+    "of a quoted empty field": (GOOD_CSV.replace("b,3.5,3", '""'), 25, 1),
+    "with line breaks of Windows": (GOOD_CSV.replace("b,3.5,3", "b,3.5").replace("\n", "\r\n"), 25, 2),
+    "with line breaks of old Macs": (GOOD_CSV.replace("b,3.5,3", "b,3.5").replace("\n", "\r"), 25, 2),
+    "after a byte order mark": ("\ufeff" + GOOD_CSV.replace("b,3.5,3", "b,3.5"), 25, 2),
+    "after a field of 200,000 characters": (
+        GOOD_CSV.replace("b,2.5", f"{'b' * 200_000},2.5").replace("b,3.5,3", "b,3.5"),
+        25,
+        2,
+    ),
+    "with a sign that ends lines elsewhere": (GOOD_CSV.replace("b,2.5", "b\u2028\x0c,2.5").replace("b,3.5,3", "b,3.5"), 25, 2),
+}
+
+
+@pytest.mark.parametrize("names", [[], ["kind"], ["weight"]])
+@pytest.mark.parametrize("case", SHORT_ROWS)
+def test_a_row_with_fewer_fields_than_the_header_is_refused_with_its_line(case: str, names: list[str]) -> None:
+    text, line, n_fields = SHORT_ROWS[case]
+    before = csv.field_size_limit()
+    with pytest.raises(InputError) as refusal:
+        load_table(file(text)(), ALL_COLUMNS, names)
+    fields = "1 field" if n_fields == 1 else f"{n_fields} fields"
+    assert str(refusal.value) == (
+        "The 'data' parameter must name a readable CSV or Parquet table. Got 't.csv': "
+        f"line {line} has {fields} where the header has 3: write a missing value as an empty field."
+    )
+    assert csv.field_size_limit() == before
+
+
+@pytest.mark.parametrize("name", COMPRESSED)
+def test_a_short_row_is_found_whatever_the_compression(name: str) -> None:
+    with pytest.raises(InputError, match=f"Got {name!r}: line 25 has 2 fields where the header has 3"):
+        load_table(compress(GOOD_CSV.replace("b,3.5,3", "b,3.5"), name)(), ALL_COLUMNS)
+
+
+def test_a_short_row_is_refused_where_it_misses_a_column_that_is_not_in_use() -> None:
+    with pytest.raises(InputError, match="line 25 has 2 fields"):
+        load_table(file(GOOD_CSV.replace("b,3.5,3", "b,3.5"))(), COLUMNS)
+
+
+@pytest.mark.parametrize("end", ["b,3.5,", 'b,3.5,""', "b,3.5,NA"])
+def test_a_row_that_ends_in_an_empty_field_is_whole_and_misses_a_value(end: str) -> None:
+    table = load_table(file(GOOD_CSV.replace("b,3.5,3", end) + "\n  ")(), ALL_COLUMNS)
+    assert (len(table.frame), table.left_out) == (59, 1)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_first_short_row_of_any_table_is_found_and_only_that(seed: int) -> None:
+    choose = random.Random(seed)  # noqa: S311
+    fields: list[Callable[[], str]] = [
+        lambda: "", lambda: '""', lambda: "1", lambda: "x y", lambda: '"a,b"', lambda: '"a\nb"', lambda: '"a""b"',
+        lambda: 'a"b', lambda: '" "', lambda: "NA", lambda: '"\r\n"',
+    ]  # fmt: skip
+    for _ in range(60):
+        n_columns, end = choose.randint(2, 4), choose.choice(["\n", "\r\n"])
+        text, short = ",".join(f"c{place}" for place in range(n_columns)) + end, None
+        for _ in range(choose.randint(1, 12)):
+            line = len(text.replace("\r\n", "\n").split("\n"))
+            kind = choose.random()
+            n_fields = choose.randint(1, n_columns - 1) if kind < 0.05 else n_columns
+            row = ",".join(choose.choice(fields)() for _ in range(n_fields)) if kind < 0.9 else choose.choice(["", " ", "\t "])
+            if n_fields < n_columns and row and short is None:
+                short = (line, n_fields)
+            text += row + end
+        data = file(text + "1" + ",1" * (n_columns - 1))()
+        if short is None:
+            assert load_table(data, {"c0": "features"}, ["c0"]).frame["c0"].iloc[-1] == "1"
+        else:
+            with pytest.raises(InputError, match=rf"line {short[0]} has {short[1]} fields? where the header has {n_columns}"):
+                load_table(data, {"c0": "features"}, ["c0"])

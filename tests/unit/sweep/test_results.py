@@ -1,0 +1,122 @@
+"""The table of a sweep: what is written can be read back, whatever the groups are called."""
+
+import csv
+import io
+import math
+
+import pandas as pd
+import pytest
+
+from penguins.sweep.results import (
+    RESULT_COLUMNS,
+    LoggedGroup,
+    ResultRow,
+    SweepResults,
+    failure_rows,
+    group_sort_key,
+    parse_table,
+    table_text,
+)
+
+HOSTILE = [
+    "", " ", "a,b", '"quoted"', "line\nbreak", "return\rhere", "both\r\nends", "\r", "\n", "null\0byte",
+    "'; drop table runs; --", "=1+1", "NA", "nan", "🐧", "\u202eright to left", "a\u0301", "\\n", "x" * 200_000,
+]  # fmt: skip
+
+
+def row(group: str, **metrics: float) -> ResultRow:
+    return ResultRow(group, 0.1, {name.replace("_", "-"): value for name, value in metrics.items()}, "models:/m-1", "")
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_table_is_read_back_as_it_was_written_whatever_its_groups_are_called(name: str) -> None:
+    rows = [row(name), row("plain"), ResultRow(name, 1e-300, {}, "", f"why, of {'x' * 100}\n")]
+    assert parse_table(table_text("island", rows)) == rows
+
+
+@pytest.mark.parametrize("column", HOSTILE)
+def test_the_column_of_groups_may_have_any_name(column: str) -> None:
+    text = table_text(column, [row("a"), row("b\rc")])
+    assert [found.group for found in parse_table(text)] == ["a", "b\rc"]
+    assert next(csv.reader(io.StringIO(text, newline="")))[0] == column
+
+
+@pytest.mark.parametrize("value", [0.1 + 0.2, 5e-324, 1.7976931348623157e308, -0.0, math.inf, -math.inf])
+def test_a_metric_keeps_every_bit(value: float) -> None:
+    [found] = parse_table(table_text("g", [row("a", silhouette=value)]))
+    assert found.metrics["silhouette"].hex() == value.hex()
+
+
+def test_an_undefined_metric_is_an_empty_cell_and_counts_are_whole_numbers() -> None:
+    undefined = ResultRow("a", 0.1, {"silhouette": math.nan, "n_clusters": 2.0, "n_clustered_records": 1e6}, "", "why")
+    assert table_text("g", [undefined]).splitlines() == [",".join(["g", *RESULT_COLUMNS]), "a,0.1,,,,,2,1000000,,why"]
+    [found] = parse_table(table_text("g", [undefined]))
+    assert found.metrics == {"n_clusters": 2, "n_clustered_records": 1e6}
+
+
+def test_lines_end_as_on_unix_unless_a_name_holds_a_carriage_return() -> None:
+    assert "\r" not in table_text("g", [row("a\nb")])
+    assert table_text("g", [row("a\rb")]).endswith("\r\n")
+
+
+@pytest.mark.parametrize("lost", [1, 5, 20])
+def test_a_table_that_was_cut_short_is_refused_or_lacks_rows(lost: int) -> None:
+    text = table_text("g", [row("a", silhouette=0.5), row("b", silhouette=0.5)])
+    cut = text[: -len("models:/m-1,\n") - lost]
+    with pytest.raises(ValueError, match="has"):
+        parse_table(cut)
+
+
+def test_an_empty_file_is_refused() -> None:
+    with pytest.raises(ValueError, match="not enough values"):
+        parse_table("")
+
+
+def logged_group(name: str, best_eps: float | None = None, failure: str = "") -> LoggedGroup:
+    rows = failure_rows(name, (0.5, 0.1), failure) if failure else [row(name, silhouette=0.5, n_clusters=2)]
+    return LoggedGroup(name, f"run of {name}", rows, best_eps, failure)
+
+
+def results(*groups: LoggedGroup) -> SweepResults:
+    found = SweepResults()
+    for group in groups:
+        found.add(group)
+    return found
+
+
+def test_groups_that_are_numbers_are_sorted_by_value_and_before_names() -> None:
+    names = ["b", "10", "9", "a", "1e1", "-1", "10.0", "", "é"]
+    assert sorted(names, key=group_sort_key) == ["-1", "9", "10", "10.0", "1e1", "", "a", "b", "é"]
+    assert [found.group for found in results(*map(logged_group, names)).rows()] == [
+        "-1",
+        "9",
+        "10",
+        "10.0",
+        "1e1",
+        "",
+        "a",
+        "b",
+        "é",
+    ]
+
+
+def test_results_know_the_best_values_and_the_failures() -> None:
+    found = results(logged_group("a", best_eps=0.1), logged_group("b"), logged_group("c", failure="why"))
+    assert found.best == {"a": 0.1}
+    assert found.failures == {"c": "why"}
+
+
+def test_a_group_that_failed_has_a_row_for_each_eps_with_the_reason() -> None:
+    table = results(logged_group("a", best_eps=0.1), logged_group("c", failure="why")).table("island")
+    assert list(table.columns) == ["island", *RESULT_COLUMNS]
+    failed = table[table["island"] == "c"]
+    assert failed["eps"].tolist() == [0.1, 0.5]
+    assert failed["reason"].tolist() == ["why", "why"]
+    assert failed["n_clusters"].isna().all()
+
+
+def test_the_types_of_the_table_do_not_depend_on_its_rows() -> None:
+    full, empty = results(logged_group("a")).table("g"), results(logged_group("c", failure="why")).table("g")
+    for table in (full, empty):
+        assert table["silhouette"].dtype == "float64"
+        assert table["n_clusters"].dtype == pd.Int64Dtype()
