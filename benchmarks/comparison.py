@@ -1,4 +1,4 @@
-"""What the benchmarks share: two sides measured in turn, in one run, and their figures as text or JSON."""
+"""The common part of the benchmarks: two sides measured in turn, in one run, and their figures as text or JSON."""
 
 import argparse
 import json
@@ -23,7 +23,7 @@ sys.path.insert(0, str(PROJECT / "steps"))
 
 @dataclass
 class Comparison:
-    """The seconds of both sides of one case, round by round, and remarks by name, numbers mostly."""
+    """The seconds of both sides of one case, round by round, and remarks by name, mostly numbers."""
 
     case: str
     plain_s: list[float] = field(default_factory=list)
@@ -31,7 +31,7 @@ class Comparison:
     remarks: dict[str, Any] = field(default_factory=dict)
 
     def figures(self) -> dict[str, Any]:
-        """Minimum, median and maximum of both sides and of plain over ours, a ratio for each round."""
+        """Return minimum, median and maximum of both sides and of plain over ours, a ratio for each round."""
         ratios = [plain / ours for plain, ours in zip(self.plain_s, self.ours_s, strict=True)]
         sides = {"plain_s": self.plain_s, "ours_s": self.ours_s, "ratio": ratios}
         return {"case": self.case, **{name: _spread(values) for name, values in sides.items() if values}, **self.remarks}
@@ -42,7 +42,7 @@ def _spread(values: list[float]) -> dict[str, float]:
 
 
 def compare(case: str, plain: Callable[[], float], ours: Callable[[], float], rounds: int) -> Comparison:
-    """Measures both sides `rounds` times in turn; each gives its seconds. Neither is warmed up: the first round is cold."""
+    """Measure both sides, which return their seconds, `rounds` times in turn. The first round is cold."""
     comparison = Comparison(case)
     for _ in range(rounds):
         comparison.plain_s.append(plain())
@@ -51,20 +51,20 @@ def compare(case: str, plain: Callable[[], float], ours: Callable[[], float], ro
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """How long `work` takes."""
+    """Return how long `work` takes."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
 
 
 def peak_mib() -> float:
-    """The most memory that this process has had, in MiB; the operating system's own count begins with the parent's."""
+    """Return the most memory that this process has had, in MiB; getrusage would begin with its parent's."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")) / 1024
 
 
 def options(description: str | None, rounds: int, **more: int) -> argparse.Namespace:
-    """The command line: --rounds, --json, and an option of a whole number for each of `more`."""
+    """Read the command line: --rounds, --json, and an option of a whole number for each of `more`."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--rounds", type=int, default=rounds, help=f"how often each side is measured (default: {rounds})")
@@ -74,7 +74,7 @@ def options(description: str | None, rounds: int, **more: int) -> argparse.Names
 
 
 def machine() -> str:
-    """What this machine is, in a few words."""
+    """Describe this machine in a few words."""
     model = platform.machine()
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
@@ -85,7 +85,7 @@ def machine() -> str:
 
 
 def report(benchmark: str, comparisons: list[Comparison], as_json: bool) -> None:
-    """Prints the figures; as JSON, those of the first case stand at the top, too."""
+    """Print the figures; as JSON, those of the first case stand at the top, too."""
     cases = [comparison.figures() for comparison in comparisons]
     if as_json:
         print(json.dumps({"benchmark": benchmark, "machine": machine(), **cases[0], "cases": cases}, indent=2))
@@ -101,20 +101,20 @@ def report(benchmark: str, comparisons: list[Comparison], as_json: bool) -> None
 
 
 def progress(text: str) -> None:
-    """Says on standard error what is being measured."""
+    """Print on standard error what is being measured."""
     print(text, file=sys.stderr, flush=True)
 
 
 def environment(**more: str) -> dict[str, str]:
-    """For processes of the benchmarks: this Python first on the path, and no run or store of anybody's."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "PENGUINS_"))}
-    path = os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", "")])
-    return {**kept, "PATH": path, "DO_NOT_TRACK": "true", "MLFLOW_DISABLE_TELEMETRY": "true", **more}
+    """Return an environment for processes: this Python first on the path, no run or store, and `more`."""
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "PENGUINS_"))}
+    path = os.pathsep.join([str(Path(sys.executable).parent), inherited.get("PATH", "")])
+    return {**inherited, "PATH": path, "DO_NOT_TRACK": "true", "MLFLOW_DISABLE_TELEMETRY": "true", **more}
 
 
 @contextmanager
-def stopped_at_the_end(command: list[str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process of `command` in `folder`, whose output goes to a file there."""
+def running_process(command: list[str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run `command` in `folder` during the block; its output goes to a file there."""
     with open(folder / "output.txt", "wb") as output:
         process = subprocess.Popen(command, cwd=folder, env=environment(), stdout=output, stderr=output, start_new_session=True)
         try:
@@ -126,13 +126,13 @@ def stopped_at_the_end(command: list[str], folder: Path) -> Iterator[subprocess.
 
 @contextmanager
 def server(folder: Path) -> Iterator[str]:
-    """A tracking server on loopback, with a SQLite store of its own and the artifacts behind it."""
+    """Run a tracking server on loopback during the block, with an SQLite store and artifacts of its own; yield its URL."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "2"]
     command += ["--backend-store-uri", f"sqlite:///{folder}/server.db", "--artifacts-destination", f"{folder}/artifacts"]
-    with stopped_at_the_end(command, folder):
+    with running_process(command, folder):
         url = f"http://127.0.0.1:{port}"
         for _ in range(600):
             try:

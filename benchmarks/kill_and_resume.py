@@ -1,7 +1,7 @@
-"""Kills a sweep again and again at random moments, resumes it until it ends, and counts what was lost, doubled or left open.
+"""Kill a sweep again and again at random moments, resume it until it ends, and count what was lost, doubled or left open.
 
-Each round has a store of its own, an SQLite file or, with `--server`, a tracking server. There a sweep is begun and killed,
-then resumed with `resume=true` and killed again, until one gets to its end or has been killed often enough. Then its tree and
+Each round has a store of its own, an SQLite file or, with `--server`, a tracking server. A sweep is begun there and killed,
+then resumed with `resume=true` and killed again, until one reaches its end or has been killed often enough. Then its tree and
 its table are compared with those of a sweep that nobody disturbed.
 """
 
@@ -24,21 +24,28 @@ from typing import Any
 import comparison
 import mlflow
 import psutil
+from comparison import PROJECT
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelStatus, Run
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-from common import tracking
+from penguins.sweep.log_runs import SWEEP, TABLE
+from penguins.sweep.resume import logged_models
+from penguins.tracking.final_status import write_final_status
+from penguins.tracking.store import search_runs
 
-PROJECT = Path(__file__).parents[1]
 STEP = PROJECT / "steps" / "dbscan_sweep.py"
 EXPERIMENT = "penguins"
 KILLS_IN_ROUND = 4
+# Columns of the table that differ from one sweep to the next.
 IDS = ("model_path",)
+
+Rows = list[dict[str, Any]]
 
 
 @dataclass
 class Count:
-    """What the kills did."""
+    """The harm that the kills did."""
 
     kills: int = 0
     resumes: int = 0
@@ -48,8 +55,8 @@ class Count:
     remade: int = 0
     remarks: list[str] = field(default_factory=list)
 
-    def note(self, kind: str, number: int, what: str) -> None:
-        """Adds `number` of a kind of harm, and says what it was."""
+    def add(self, kind: str, number: int, what: str) -> None:
+        """Add `number` of a kind of harm, with a remark."""
         if number:
             setattr(self, kind, getattr(self, kind) + number)
             self.remarks.append(f"{kind}: {what}")
@@ -57,38 +64,64 @@ class Count:
 
 @dataclass(frozen=True)
 class Store:
-    """A tracking store, and a folder for what the sweeps on it print."""
+    """A tracking store, and a folder for the output of the sweeps on it."""
 
     folder: Path
     uri: str
 
+    @property
+    def client(self) -> MlflowClient:
+        """A client of the store, which is from now on the store of this process, too."""
+        mlflow.set_tracking_uri(self.uri)
+        return MlflowClient(self.uri)
 
-def in_file(folder: Path) -> Store:
-    """A store in a file of a new folder."""
+    @property
+    def experiment_id(self) -> str:
+        """The experiment of the sweeps, or an empty text while it does not exist."""
+        found = self.client.get_experiment_by_name(EXPERIMENT)
+        return str(found.experiment_id) if found else ""
+
+    def runs(self) -> dict[str, Run]:
+        """Return all runs of the experiment by id."""
+        return {run.info.run_id: run for run in search_runs(self.experiment_id, "")} if self.experiment_id else {}
+
+
+def make_file_store(folder: Path) -> Store:
+    """Make a new folder for a store in a file."""
     folder.mkdir()
     return Store(folder, f"sqlite:///{folder}/mlflow.db")
 
 
+def is_finished(run: Run) -> bool:
+    """Tell whether a run has finished."""
+    return bool(run.info.status == "FINISHED")
+
+
+def is_group(run: Run) -> bool:
+    """Tell whether a run is that of a group: in a sweep, and of no eps."""
+    return SWEEP in run.data.tags and "eps" not in run.data.params
+
+
+def parent_id(run: Run) -> str:
+    """Return the id of the run above, or an empty text."""
+    return str(run.data.tags.get(MLFLOW_PARENT_RUN_ID, ""))
+
+
 def start(store: Store, parameters: list[str], through_mlflow: bool) -> subprocess.Popen[bytes]:
-    """Starts a sweep on a store, as a script or through `mlflow run`, as the leader of a process group of its own."""
-    environment = os.environ | {
-        "MLFLOW_TRACKING_URI": store.uri,
-        "PATH": os.path.dirname(sys.executable) + os.pathsep + os.environ.get("PATH", ""),
-    }
+    """Start a sweep on a store, as a script or through `mlflow run`, as the leader of a process group of its own."""
     if through_mlflow:
         given = [part for parameter in parameters for part in ("-P", parameter)]
         command = ["mlflow", "run", str(PROJECT), "-e", "dbscan_sweep", "--env-manager", "local"]
         command += ["--experiment-name", EXPERIMENT, *given]
     else:
         command = [sys.executable, str(STEP), *[f"--{parameter}" for parameter in parameters]]
+    variables = comparison.environment(MLFLOW_TRACKING_URI=store.uri)
     with open(store.folder / "output.txt", "ab") as output:
-        return subprocess.Popen(
-            command, cwd=store.folder, env=environment, stdout=output, stderr=output, start_new_session=True
-        )
+        return subprocess.Popen(command, cwd=store.folder, env=variables, stdout=output, stderr=output, start_new_session=True)
 
 
-def killed(process: subprocess.Popen[bytes], after: float) -> bool:
-    """Whether the process group was killed, `after` seconds from now, before it came to its end."""
+def kill(process: subprocess.Popen[bytes], after: float) -> bool:
+    """Kill the process group `after` seconds from now, and tell whether it was still at work."""
     try:
         process.wait(timeout=after)
         return False
@@ -98,9 +131,9 @@ def killed(process: subprocess.Popen[bytes], after: float) -> bool:
         return True
 
 
-def rows_of(run: Run) -> list[dict[str, Any]]:
-    """The table of a sweep without what differs from one to the next: the ids of the models."""
-    text = mlflow.artifacts.load_text(f"{run.info.artifact_uri}/results.csv")
+def table_rows(sweep: Run) -> Rows:
+    """Return the table of a sweep; of the ids of models only whether one is there."""
+    text = mlflow.artifacts.load_text(f"{sweep.info.artifact_uri}/{TABLE}")
     return [
         {name: bool(value) if name in IDS else value for name, value in row.items()}
         for row in csv.DictReader(text.splitlines())
@@ -108,102 +141,128 @@ def rows_of(run: Run) -> list[dict[str, Any]]:
 
 
 def finished_groups(store: Store) -> set[str]:
-    """The ids of the groups' runs that are finished, when a sweep has just been killed."""
-    client = MlflowClient(store.uri)
-    experiment = client.get_experiment_by_name(EXPERIMENT)
-    if experiment is None:
-        return set()
-    found = client.search_runs([experiment.experiment_id], "attributes.status = 'FINISHED' and params.group != ''")
-    return {run.info.run_id for run in found if "eps" not in run.data.params}
+    """Return the ids of the groups' runs that are finished."""
+    return {run_id for run_id, run in store.runs().items() if is_finished(run) and is_group(run)}
 
 
-def inspect(store: Store, expected: list[dict[str, Any]], count: Count) -> None:
-    """Compares what the store holds with what one sweep that nobody disturbed leaves."""
-    mlflow.set_tracking_uri(store.uri)
-    client = MlflowClient(store.uri)
-    experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
-    runs = {run.info.run_id: run for run in tracking.search(experiment, "")}
+def inspect(store: Store, expected: Rows, count: Count) -> None:
+    """Compare the content of the store with what a sweep leaves that nobody disturbed."""
+    runs = store.runs()
     running = [run.info.run_name for run in runs.values() if run.info.status == "RUNNING"]
-    count.note("left_running", len(running), f"{store.folder}: {running}")
-
-    finished = [run for run in runs.values() if run.info.status == "FINISHED"]
-    sweeps = [run for run in finished if run.data.tags.get("mlflow.parentRunId") is None]
+    count.add("left_running", len(running), f"{store.folder}: {running}")
+    finished = {run_id: run for run_id, run in runs.items() if is_finished(run)}
+    sweeps = [run for run in finished.values() if not parent_id(run)]
     if len(sweeps) != 1:
-        count.note("lost" if not sweeps else "doubled", 1, f"{store.folder}: {len(sweeps)} sweeps are finished")
+        count.add("doubled" if sweeps else "lost", 1, f"{store.folder}: {len(sweeps)} sweeps are finished")
         return
-    [sweep] = sweeps
-    names = Counter(run.info.run_name for run in finished if run is not sweep)
-    wanted = Counter(f"{row['island']}-eps{float(row['eps']):g}" for row in expected) + Counter(
-        {row["island"] for row in expected}
-    )
-    count.note("lost", sum((wanted - names).values()), f"{store.folder}: {wanted - names}")
-    count.note("doubled", sum((names - wanted).values()), f"{store.folder}: {names - wanted}")
-    groups = {run.info.run_id for run in finished if run.data.tags.get("mlflow.parentRunId") == sweep.info.run_id}
-    elsewhere = [
-        run.info.run_name
-        for run in finished
-        if run is not sweep and run.info.run_id not in groups and run.data.tags.get("mlflow.parentRunId") not in groups
-    ]
-    count.note("lost", len(elsewhere), f"{store.folder}: not under the sweep: {elsewhere}")
-
-    rows = rows_of(sweep)
-    count.note("lost", sum(row not in rows for row in expected), f"{store.folder}: rows of results.csv are not there")
-    count.note("doubled", max(0, len(rows) - len(expected)), f"{store.folder}: {len(rows)} rows")
-    inspect_models(client, experiment, runs, count, store)
+    inspect_tree(sweeps[0], finished, expected, count, store)
+    inspect_models(runs, count, store)
+    rows = table_rows(sweeps[0])
+    count.add("lost", sum(row not in rows for row in expected), f"{store.folder}: rows of {TABLE} are not there")
+    count.add("doubled", max(0, len(rows) - len(expected)), f"{store.folder}: {len(rows)} rows")
 
 
-def inspect_models(client: MlflowClient, experiment: str, runs: dict[str, Run], count: Count, store: Store) -> None:
-    """Looks for models without their run, and for finished runs of an eps without their model."""
-    models = []
-    token = None
-    while token != "":
-        page = client.search_logged_models([experiment], max_results=100, page_token=token)
-        models += page
-        token = page.token or ""
-    sources = Counter(model.source_run_id for model in models)
+def inspect_tree(sweep: Run, finished: dict[str, Run], expected: Rows, count: Count, store: Store) -> None:
+    """Count groups and eps whose finished run is missing, there twice, or not under the sweep."""
+    below = [run for run in finished.values() if run is not sweep]
+    names = Counter(run.info.run_name for run in below)
+    wanted = Counter({row["island"] for row in expected})
+    wanted += Counter(f"{row['island']}-eps{float(row['eps']):g}" for row in expected)
+    count.add("lost", sum((wanted - names).values()), f"{store.folder}: {wanted - names}")
+    count.add("doubled", sum((names - wanted).values()), f"{store.folder}: {names - wanted}")
+    groups = {run.info.run_id for run in below if parent_id(run) == sweep.info.run_id}
+    astray = [run.info.run_name for run in below if run.info.run_id not in groups and parent_id(run) not in groups]
+    count.add("lost", len(astray), f"{store.folder}: not under the sweep: {astray}")
+
+
+def inspect_models(runs: dict[str, Run], count: Count, store: Store) -> None:
+    """Count models without a finished run, and finished runs of an eps without a model."""
+    models = logged_models(store.client, store.experiment_id, "")
     astray = [
         model.model_id
         for model in models
-        if model.status != LoggedModelStatus.READY or runs[model.source_run_id].info.status != "FINISHED"
+        if model.status != LoggedModelStatus.READY or not is_finished(runs[model.source_run_id])
     ]
-    count.note("doubled", len(astray), f"{store.folder}: models without a finished run: {astray}")
-    children = {run.info.run_id for run in runs.values() if run.info.status == "FINISHED" and "eps" in run.data.params}
-    children = {run_id for run_id in children if "group" in runs[run_id].data.params}
-    count.note("lost", sum(not sources[run_id] for run_id in children), f"{store.folder}: runs without a model")
+    count.add("doubled", len(astray), f"{store.folder}: models without a finished run: {astray}")
+    sources = {model.source_run_id for model in models}
+    children = {run_id for run_id, run in runs.items() if is_finished(run) and SWEEP in run.data.tags and not is_group(run)}
+    count.add("lost", len(children - sources), f"{store.folder}: runs without a model")
+
+
+def sweep_undisturbed(folder: Path) -> tuple[float, Rows]:
+    """Return the seconds and the table of a sweep that nobody disturbs."""
+    # At the first one nothing of Python and Spark is in memory yet: its moments for a kill would come too late.
+    for name in ("cold", "undisturbed"):
+        store = make_file_store(folder / name)
+        begun = time.monotonic()
+        if start(store, [], through_mlflow=False).wait():
+            raise RuntimeError((store.folder / "output.txt").read_text())
+        took = time.monotonic() - begun
+    [sweep] = [run for run in store.runs().values() if not parent_id(run)]
+    return took, table_rows(sweep)
+
+
+def wait_for_final_statuses() -> None:
+    """Return when no process is left that writes a run's last status after `mlflow run`, or deletes a run that did nothing."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if any(write_final_status.__name__ in part for part in process.cmdline()):
+                process.wait(timeout=60)
+
+
+def disturb(store: Store, whole: float, kills: int, chance: random.Random, count: Count) -> None:
+    """Begin a sweep on the store, kill it and those that resume it, and let the last one reach its end."""
+    parameters, through_mlflow = list[str](), chance.random() < 0.5
+    if through_mlflow:
+        # MLflow's command makes the store before any code of ours runs, and leaves a broken one where it is killed just then.
+        store.client.search_experiments()
+    finished_before = set[str]()
+    for _ in range(kills):
+        longest = whole * (1.4 if through_mlflow else 1.1)
+        process = start(store, parameters, through_mlflow)
+        if not kill(process, chance.uniform(0.2, 1) * longest):
+            break
+        count.kills += 1
+        count.resumes += 1
+        finished_before |= finished_groups(store)
+        parameters = ["resume=true"]
+    else:
+        process = start(store, parameters, through_mlflow)
+    if code := process.wait():
+        output = (store.folder / "output.txt").read_text()[-2000:]
+        count.add("lost", 1, f"{store.folder}: the last resume ended with {code}: {output}")
+    wait_for_final_statuses()
+    count.add("remade", len(finished_before - finished_groups(store)), f"{store.folder}: finished groups were made again")
+
+
+def kill_and_resume(kills: int, seed: int, on_server: bool, folder: Path) -> tuple[float, Count]:
+    """Return the seconds of a sweep that nobody disturbed, and the harm of so many kills."""
+    chance, count = random.Random(seed), Count()  # noqa: S311  # moments, not secrets
+    whole, expected = sweep_undisturbed(folder)
+    number = 0
+    while count.kills < kills:
+        number += 1
+        store = make_file_store(folder / f"round-{number}")
+        server_folder = folder / f"server-{number}"
+        server_folder.mkdir()
+        with comparison.server(server_folder) if on_server else nullcontext(store.uri) as uri:
+            store = Store(store.folder, uri)
+            disturb(store, whole, min(KILLS_IN_ROUND, kills - count.kills), chance, count)
+            inspect(store, expected, count)
+        comparison.progress(f"round {number}: {count.kills} kills, {len(count.remarks)} remarks")
+    return whole, count
 
 
 def main() -> int:
-    """Kills, resumes, counts and prints; the exit code is 1 where any harm was done."""
+    """Kill, resume, count and print; return 1 where any harm was done."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--server", action="store_true", help="on a tracking server, rather than an SQLite file")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
-    chance, count = random.Random(given.seed), Count()  # noqa: S311  # moments, not secrets
     with tempfile.TemporaryDirectory() as folder:
-        # The first one finds nothing of Python and Spark in memory yet: the moments of its kills would come too late.
-        for name in ("cold", "undisturbed"):
-            undisturbed = in_file(Path(folder, name))
-            begun = time.monotonic()
-            if start(undisturbed, [], through_mlflow=False).wait():
-                raise RuntimeError((undisturbed.folder / "output.txt").read_text())
-            whole = time.monotonic() - begun
-        mlflow.set_tracking_uri(undisturbed.uri)
-        experiment = MlflowClient().get_experiment_by_name(EXPERIMENT).experiment_id
-        [sweep] = [run for run in tracking.search(experiment, "") if run.info.run_name == "dbscan_sweep"]
-        expected = rows_of(sweep)
-        number = 0
-        while count.kills < given.kills:
-            number += 1
-            store = in_file(Path(folder, f"round-{number}"))
-            served = Path(folder, f"server-{number}")
-            served.mkdir()
-            with comparison.server(served) if given.server else nullcontext(store.uri) as uri:
-                store = Store(store.folder, uri)
-                one_round(store, whole, min(KILLS_IN_ROUND, given.kills - count.kills), chance, count)
-                inspect(store, expected, count)
-            print(f"round {number}: {count.kills} kills, {len(count.remarks)} remarks", file=sys.stderr, flush=True)
+        whole, count = kill_and_resume(given.kills, given.seed, given.server, Path(folder))
     if given.json:
         print(json.dumps({"benchmark": "kill_and_resume", "undisturbed_s": whole, **asdict(count)}, indent=2))
     else:
@@ -211,40 +270,6 @@ def main() -> int:
         print(f"lost {count.lost}, doubled {count.doubled}, left running {count.left_running}, made again {count.remade}")
         print(*count.remarks, sep="\n")
     return int(bool(count.remarks))
-
-
-def wait_for_last_words() -> None:
-    """Until what is to be said of a run after `mlflow run` has been said: a run that had nothing to do is deleted then."""
-    for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            if any(part.endswith("afterword.py") for part in process.cmdline()):
-                process.wait(timeout=60)
-
-
-def one_round(store: Store, whole: float, kills: int, chance: random.Random, count: Count) -> None:
-    """Begins a sweep on the store, kills it and those that resume it, and lets the last one come to its end."""
-    parameters, through_mlflow = list[str](), chance.random() < 0.5
-    if through_mlflow:
-        # MLflow's command makes the store before any of ours runs, and leaves a broken one where it is killed just then.
-        MlflowClient(store.uri).search_experiments()
-    whole_groups = set[str]()
-    for _ in range(kills):
-        longest = whole * (1.4 if through_mlflow else 1.1)
-        process = start(store, parameters, through_mlflow)
-        if not killed(process, chance.uniform(0.2, 1) * longest):
-            break
-        count.kills += 1
-        count.resumes += 1
-        whole_groups |= finished_groups(store)
-        parameters = ["resume=true"]
-    else:
-        process = start(store, parameters, through_mlflow)
-    if code := process.wait():
-        count.note(
-            "lost", 1, f"{store.folder}: the last resume ended with {code}: {(store.folder / 'output.txt').read_text()[-2000:]}"
-        )
-    wait_for_last_words()
-    count.note("remade", len(whole_groups - finished_groups(store)), f"{store.folder}: finished groups were made again")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""A sweep over a table that is larger than its driver: the heap of the driver's JVM and what its Python holds beside it.
+"""A sweep over a table that is larger than its driver: the heap of the driver's JVM, and the memory of its Python.
 
-Executors with processes of their own read a folder of Parquet files and keep the groups between them. Plain is the same table
-given as a path of this machine, which the driver reads whole and sends: what a small table may do and this one may not.
+Executors in processes of their own read a folder of Parquet files and keep the groups among themselves. On the plain side the
+same table is given as a path of this machine, so that the driver reads and sends all of it: a small table allows that.
 """
 
 import re
@@ -30,7 +30,7 @@ LONGEST_S = 1_800
 
 
 def write_table(groups: int, folder: Path) -> float:
-    """Writes groups of `RECORDS` records, each of three blobs, file by file; returns the MiB of their numbers."""
+    """Write groups of `RECORDS` records, each of three blobs, file by file; return the MiB of their numbers."""
     folder.mkdir()
     for number, names in enumerate(np.array_split(np.arange(groups), min(FILES, groups))):
         random = np.random.default_rng(number)
@@ -39,13 +39,13 @@ def write_table(groups: int, folder: Path) -> float:
         X = centers[blob] + random.normal(size=(len(blob), len(FEATURES)))
         columns = {"site": pa.array([f"site-{name:05d}" for name in names.repeat(RECORDS)])}
         columns |= {name: pa.array(X[:, place]) for place, name in enumerate(FEATURES)}
-        # Else Spark would see all of a small table in one task.
+        # Otherwise Spark would read all of a small table in one task.
         parquet.write_table(pa.table(columns), folder / f"{number}.parquet", row_group_size=8 * RECORDS)
     return groups * RECORDS * len(FEATURES) * 8 / 2**20
 
 
 def sweep(data: str, folder: Path) -> dict[str, Any]:
-    """Sweeps as a process of its own with a small heap; returns how it ended and the most memory its driver had, in MiB."""
+    """Sweep in a process of its own with a small heap; return how it ended and the most memory of its driver, in MiB."""
     uri = f"sqlite:///{folder}/mlflow.db"
     command = [sys.executable, str(PROJECT / "steps" / "dbscan_sweep.py"), f"--data={data}", "--group_by=site"]
     command += [f"--features={','.join(FEATURES)}", f"--eps={EPS}", f"--spark={MASTER}", "--runs=groups", "--models=none"]
@@ -82,7 +82,7 @@ def _resident(pid: int) -> int:
 
 
 def _largest_heap(pid: int) -> int:
-    """The -Xmx of the driver's JVM, in MiB."""
+    """Return the -Xmx of the driver's JVM, in MiB."""
     largest = 0
     with suppress(psutil.Error):
         for child in psutil.Process(pid).children(recursive=True):
@@ -95,7 +95,7 @@ def _largest_heap(pid: int) -> int:
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measure and print."""
     given = comparison.options(__doc__, rounds=1, groups=1_200)
     case = Comparison(f"{given.groups} groups of {RECORDS} records in {len(FEATURES)} columns, at {MASTER}")
     with tempfile.TemporaryDirectory() as name:

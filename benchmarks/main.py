@@ -1,8 +1,8 @@
-"""The whole: `mlflow run .` against one plain script that does the four experiments one after the other.
+"""The whole project: `mlflow run .` against one plain script that does the four experiments one after the other.
 
-The plain side does what a notebook does that was pasted together from tutorials: categories as labels, models logged with
-default arguments, runs opened inside the function that Spark applies to each island. Both sides in processes of their own, on
-fresh SQLite stores. Then each step alone, against what it took inside `main`.
+The plain side is written as in tutorials: categories become labels, models are logged with default arguments, runs are opened
+inside the function that Spark applies to each island. Both sides run in processes of their own, on fresh SQLite stores. Then
+each step runs alone, against its time inside `main`.
 """
 
 import subprocess
@@ -23,7 +23,7 @@ STEPS = ("logistic_regression", "ridge_search", "spark_logistic_regression", "db
 
 
 def plain_classifier(penguins: pd.DataFrame) -> None:
-    """Male or female."""
+    """Predict the sex."""
     import mlflow
     import seaborn as sns
     from matplotlib import pyplot as plt
@@ -50,7 +50,7 @@ def plain_classifier(penguins: pd.DataFrame) -> None:
 
 
 def plain_search(penguins: pd.DataFrame) -> None:
-    """How heavy."""
+    """Predict the mass."""
     import mlflow
     from sklearn.linear_model import Ridge
     from sklearn.model_selection import GridSearchCV
@@ -65,7 +65,7 @@ def plain_search(penguins: pd.DataFrame) -> None:
 
 
 def plain_spark_classifier(session: Any, penguins: pd.DataFrame) -> None:
-    """Which species."""
+    """Predict the species."""
     import mlflow
     from pyspark.ml import Pipeline
     from pyspark.ml.classification import LogisticRegression
@@ -87,9 +87,9 @@ def plain_spark_classifier(session: Any, penguins: pd.DataFrame) -> None:
 
 
 def plain_sweep(session: Any, penguins: pd.DataFrame, store: str, experiment: str) -> None:
-    """Which eps each island wants."""
+    """Sweep over eps in each island."""
 
-    def of_island(rows: pd.DataFrame) -> pd.DataFrame:
+    def sweep_island(rows: pd.DataFrame) -> pd.DataFrame:
         import mlflow
         import numpy as np
         from s_dbw import S_Dbw
@@ -106,25 +106,25 @@ def plain_sweep(session: Any, penguins: pd.DataFrame, store: str, experiment: st
                 with mlflow.start_run(run_name=f"{island}-eps{eps}", nested=True):
                     model = make_pipeline(StandardScaler(), DBSCAN(eps=eps, min_samples=3)).fit(rows[NUMBERS])
                     X, labels = model[0].transform(rows[NUMBERS]), model[1].labels_
-                    kept = labels != -1
+                    clustered = labels != -1
                     mlflow.log_param("eps", eps)
-                    if 2 <= len(np.unique(labels[kept])) < kept.sum():
-                        mlflow.log_metric("silhouette", metrics.silhouette_score(X[kept], labels[kept]))
-                        mlflow.log_metric("calinski-harabasz", metrics.calinski_harabasz_score(X[kept], labels[kept]))
-                        mlflow.log_metric("davies-bouldin", metrics.davies_bouldin_score(X[kept], labels[kept]))
+                    if 2 <= len(np.unique(labels[clustered])) < clustered.sum():
+                        mlflow.log_metric("silhouette", metrics.silhouette_score(X[clustered], labels[clustered]))
+                        mlflow.log_metric("calinski-harabasz", metrics.calinski_harabasz_score(X[clustered], labels[clustered]))
+                        mlflow.log_metric("davies-bouldin", metrics.davies_bouldin_score(X[clustered], labels[clustered]))
                         mlflow.log_metric("s-dbw", S_Dbw(X, labels, alg_noise="filter"))
-                    mlflow.log_metric("n_clusters", len(np.unique(labels[kept])))
-                    mlflow.log_metric("n_clustered_records", int(kept.sum()))
+                    mlflow.log_metric("n_clusters", len(np.unique(labels[clustered])))
+                    mlflow.log_metric("n_clustered_records", int(clustered.sum()))
                     found.append((island, eps, mlflow.sklearn.log_model(model, name="model").model_uri))
         return pd.DataFrame(found, columns=["island", "eps", "model_path"])
 
     frame = session.createDataFrame(penguins)
-    results = frame.groupBy("island").applyInPandas(of_island, "island string, eps double, model_path string").toPandas()
+    results = frame.groupBy("island").applyInPandas(sweep_island, "island string, eps double, model_path string").toPandas()
     results.to_csv("results.csv", index=False)
 
 
 def plain(folder: Path) -> None:
-    """The four experiments, one after the other, in this process."""
+    """Do the four experiments, one after the other, in this process."""
     import mlflow
     from pyspark.sql import SparkSession
 
@@ -139,8 +139,8 @@ def plain(folder: Path) -> None:
     plain_sweep(session, penguins, store, experiment)
 
 
-def quietly(command: list[str], folder: Path, **more: str) -> float:
-    """Seconds of a process, which must succeed."""
+def seconds_of_process(command: list[str], folder: Path, **more: str) -> float:
+    """Return the seconds of a process, which must succeed."""
     environment = comparison.environment(PYSPARK_PYTHON=sys.executable, **more)
 
     def call() -> None:
@@ -151,18 +151,18 @@ def quietly(command: list[str], folder: Path, **more: str) -> float:
     return comparison.seconds(call)
 
 
-def plain_alone() -> float:
-    """Seconds of the plain script."""
+def seconds_of_plain() -> float:
+    """Return the seconds of the plain script."""
     with tempfile.TemporaryDirectory() as folder:
-        return quietly([sys.executable, __file__, "plain", folder], Path(folder))
+        return seconds_of_process([sys.executable, __file__, "plain", folder], Path(folder))
 
 
 def mlflow_run(*more: str) -> tuple[float, dict[str, float]]:
-    """Seconds of `mlflow run`, and of each step by its own run."""
+    """Return the seconds of `mlflow run`, and of each step by its own run."""
     with tempfile.TemporaryDirectory() as folder:
         store = f"sqlite:///{folder}/mlflow.db"
         command = ["mlflow", "run", str(PROJECT), "--env-manager", "local", "--experiment-name", "penguins", *more]
-        took = quietly(command, Path(folder), MLFLOW_TRACKING_URI=store)
+        took = seconds_of_process(command, Path(folder), MLFLOW_TRACKING_URI=store)
         client = MlflowClient(store)
         runs = client.search_runs([client.get_experiment_by_name("penguins").experiment_id], max_results=1000)
         steps = {run.info.run_name: (run.info.end_time - run.info.start_time) / 1000 for run in runs}
@@ -170,7 +170,7 @@ def mlflow_run(*more: str) -> tuple[float, dict[str, float]]:
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measure and print."""
     given = comparison.options(__doc__, rounds=1)
     comparison.progress("main and the plain script, in turn: minutes")
     inside: dict[str, float] = {}
@@ -180,7 +180,7 @@ def main() -> None:
         inside.update(steps)
         return took
 
-    whole = comparison.compare("the plain script (plain) and mlflow run .", plain_alone, ours, given.rounds)
+    whole = comparison.compare("the plain script (plain) and mlflow run .", seconds_of_plain, ours, given.rounds)
     comparison.progress("each step alone")
     steps = Comparison("steps, seconds of their runs")
     for name in STEPS:

@@ -1,6 +1,6 @@
-"""What it takes to compute: DBSCAN and four indices for every eps, by the libraries one by one, and by the sweep.
+"""The cost of computing DBSCAN and four indices for every eps: the libraries, one call after the other, and the sweep.
 
-Also how much memory the sweep takes, in processes of its own, and how long it is for an island and for 100,000 records.
+Also the time of the sweep for an island and for 100,000 records, and its memory, in processes of its own.
 """
 
 import json
@@ -17,7 +17,7 @@ from sklearn.cluster import DBSCAN
 from sklearn.datasets import make_blobs
 from sklearn.preprocessing import StandardScaler
 
-from clustering.sweep import sweep
+from penguins.sweep.fit import sweep
 
 EPS = (0.05, 0.08, 0.1, 0.15, 0.2, 0.25, 0.3)
 NINE_EPS = (*EPS, 0.4, 0.5)
@@ -26,26 +26,26 @@ MIN_SAMPLES = 3
 
 
 def table(records: int) -> pd.DataFrame:
-    """A table of 12 blobs in four columns."""
+    """Return a table of 12 blobs in four columns."""
     X, _ = make_blobs(records, 4, centers=12, cluster_std=0.6, random_state=0)
     return pd.DataFrame(X, columns=["a", "b", "c", "d"])
 
 
 def plain(frame: pd.DataFrame, eps_values: tuple[float, ...]) -> None:
-    """As in a notebook: each library called for each eps."""
+    """Call each library for each eps, as in a notebook."""
     X = StandardScaler().fit_transform(frame)
     for eps in eps_values:
         labels = DBSCAN(eps=eps, min_samples=MIN_SAMPLES).fit(X).labels_
-        kept = labels != -1
-        if 2 <= len(np.unique(labels[kept])) < kept.sum():
-            libraries.silhouette_score(X[kept], labels[kept])
-            libraries.calinski_harabasz_score(X[kept], labels[kept])
-            libraries.davies_bouldin_score(X[kept], labels[kept])
+        clustered = labels != -1
+        if 2 <= len(np.unique(labels[clustered])) < clustered.sum():
+            libraries.silhouette_score(X[clustered], labels[clustered])
+            libraries.calinski_harabasz_score(X[clustered], labels[clustered])
+            libraries.davies_bouldin_score(X[clustered], labels[clustered])
             S_Dbw(X, labels, alg_noise="filter")
 
 
-def compared(records: int, eps_values: tuple[float, ...], rounds: int) -> Comparison:
-    """Both sides on a table of so many records."""
+def compare_sides(records: int, eps_values: tuple[float, ...], rounds: int) -> Comparison:
+    """Measure both sides on a table of so many records."""
     frame = table(records)
     return comparison.compare(
         f"{records} records, {len(eps_values)} eps",
@@ -55,15 +55,15 @@ def compared(records: int, eps_values: tuple[float, ...], rounds: int) -> Compar
     )
 
 
-def alone(records: int, eps_values: tuple[float, ...]) -> dict[str, float]:
-    """Seconds and peak memory of ours in a process of its own."""
+def measure_alone(records: int, eps_values: tuple[float, ...]) -> dict[str, float]:
+    """Return the seconds and the peak memory of our side in a process of its own."""
     arguments = [sys.executable, __file__, "alone", str(records), ",".join(map(str, eps_values))]
     measured: dict[str, float] = json.loads(subprocess.run(arguments, check=True, capture_output=True, text=True).stdout)
     return measured
 
 
-def measure_alone(records: int, eps_values: tuple[float, ...]) -> None:
-    """Prints what `alone` reads."""
+def print_figures(records: int, eps_values: tuple[float, ...]) -> None:
+    """Print what `measure_alone` reads."""
     frame = table(records)
     sweep(table(500), eps_values, MIN_SAMPLES)
     took = comparison.seconds(lambda: sweep(frame, eps_values, MIN_SAMPLES))
@@ -71,15 +71,15 @@ def measure_alone(records: int, eps_values: tuple[float, ...]) -> None:
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measure and print."""
     given = comparison.options(__doc__, rounds=3, records=20_000, large=100_000)
     comparison.progress("an island")
-    island = compared(160, EPS_OF_ISLANDS, 5 * given.rounds)
+    island = compare_sides(160, EPS_OF_ISLANDS, 5 * given.rounds)
     comparison.progress(f"{given.records} records, on both sides: minutes")
-    main_case = compared(given.records, EPS, given.rounds)
-    main_case.remarks["ours_peak_mib"] = alone(given.records, EPS)["peak_mib"]
+    main_case = compare_sides(given.records, EPS, given.rounds)
+    main_case.remarks["ours_peak_mib"] = measure_alone(given.records, EPS)["peak_mib"]
     comparison.progress(f"{given.large} records, ours alone")
-    measured = [alone(given.large, NINE_EPS) for _ in range(given.rounds)]
+    measured = [measure_alone(given.large, NINE_EPS) for _ in range(given.rounds)]
     large = Comparison(f"{given.large} records, {len(NINE_EPS)} eps, ours alone")
     large.remarks["seconds"] = max(one["seconds"] for one in measured)
     large.remarks["peak_mib"] = max(one["peak_mib"] for one in measured)
@@ -88,6 +88,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["alone"]:
-        measure_alone(int(sys.argv[2]), tuple(map(float, sys.argv[3].split(","))))
+        print_figures(int(sys.argv[2]), tuple(map(float, sys.argv[3].split(","))))
     else:
         main()

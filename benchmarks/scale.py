@@ -1,8 +1,8 @@
-"""What many groups cost: runs a second against the bare client's on the same store, and the driver's memory.
+"""The cost of many groups: runs a second against the bare client's on the same store, and the driver's memory.
 
 Each sweep runs in a process of its own on a fresh SQLite store: groups of 200 records, nine eps, the best model of each group.
-Then the same tree, with the same tags and parameters, is written to the same store by the bare client alone, with nothing
-computed. `--wide` groups are swept with `runs=groups`.
+Then the bare client alone writes the same tree, with the same tags and parameters, to the same store, and computes nothing.
+`--wide` groups are swept with `runs=groups`.
 """
 
 import json
@@ -20,17 +20,25 @@ import pandas as pd
 from comparison import Comparison
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelOutput, Metric, Param
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-from clustering import ledger, sweep
-from common import options, tracking
+from penguins.cli.script import run_entry_point
+from penguins.sweep.context import sweep_context
+from penguins.sweep.fit import GroupResult, Outcome, sweep
+from penguins.sweep.log_runs import SWEEP, group_metrics
+from penguins.sweep.model_files import store_model
+from penguins.sweep.settings import SweepSettings
+from penguins.tracking.run import quiet_libraries
+from penguins.tracking.store import now_ms
 
 RECORDS, FEATURES = 200, ["a", "b", "c", "d"]
 EPS = (0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1.1, 1.3, 1.5)
+MIN_SAMPLES, BEST_EPS = 3, 0.9
 SMALL_SHARE = 10
 
 
 def write_table(groups: int, path: Path) -> None:
-    """Writes groups of 200 records, in three blobs each, to a Parquet file."""
+    """Write groups of 200 records, in three blobs each, to a Parquet file."""
     random = np.random.default_rng(0)
     centers = random.normal(0, 3, (groups, 3, len(FEATURES)))
     X = centers[:, random.integers(0, 3, RECORDS)] + random.normal(size=(groups, RECORDS, len(FEATURES)))
@@ -39,8 +47,8 @@ def write_table(groups: int, path: Path) -> None:
     frame.to_parquet(path)
 
 
-def sweep_alone(folder: str, groups: str, runs: str) -> None:
-    """Sweeps in this process, and prints its seconds, its peak memory and when the first run of a group was there."""
+def sweep_in_this_process(folder: str, groups: str, runs: str) -> None:
+    """Sweep in this process, and write its seconds, its peak memory and the time of the first run of a group to a file."""
     mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
     arguments = {
         "data": f"{folder}/{groups}.parquet",
@@ -50,8 +58,8 @@ def sweep_alone(folder: str, groups: str, runs: str) -> None:
         "models": "best",
     }
     argv = [f"--{name}={value}" for name, value in arguments.items()]
-    begun = tracking.now_ms()
-    took = comparison.seconds(lambda: options.run(dbscan_sweep.NAME, dbscan_sweep.main, dbscan_sweep.Parameters, argv))
+    begun = now_ms()
+    took = comparison.seconds(lambda: run_entry_point(dbscan_sweep.NAME, dbscan_sweep.main, dbscan_sweep.Parameters, argv))
     client = MlflowClient()
     experiment = client.get_experiment_by_name("penguins").experiment_id
     [whole] = client.search_runs([experiment], "run_name = 'dbscan_sweep'")
@@ -67,8 +75,8 @@ def sweep_alone(folder: str, groups: str, runs: str) -> None:
     Path(folder, "figures.json").write_text(json.dumps(figures), encoding="utf-8")
 
 
-def swept(folder: Path, groups: int, runs: str = "all") -> dict[str, Any]:
-    """What `sweep_alone` found in a process of its own on the store of `folder`."""
+def sweep_alone(folder: Path, groups: int, runs: str = "all") -> dict[str, Any]:
+    """Sweep in a process of its own on the store of `folder`, and return the figures."""
     write_table(groups, folder / f"{groups}.parquet")
     arguments = [sys.executable, __file__, "alone", str(folder), str(groups), runs]
     with open(folder / "output.txt", "wb") as output:
@@ -77,52 +85,59 @@ def swept(folder: Path, groups: int, runs: str = "all") -> dict[str, Any]:
     return figures
 
 
-def bare(folder: Path, run_id: str, groups: int, with_data: bool) -> float:
-    """Seconds a run of an eps in which the bare client alone writes such a tree, its group's run included."""
-    mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
-    tracking.quiet()
-    client = MlflowClient()
-    place = ledger.place(run_id, "site", 3, children=True)
-    rows = pd.read_parquet(next(folder.glob("*.parquet"))).iloc[:RECORDS]
-    found = sweep.sweep(rows[FEATURES], EPS, 3)
-    model = found.model(5)
+class BareClient:
+    """MLflow's client, which writes the tree of the sweep `run_id` with outcomes that are computed before."""
 
-    def group_of(name: str) -> sweep.Group:
-        return sweep.Group(name, RECORDS, found.outcomes, EPS[5])
+    def __init__(self, folder: Path, run_id: str, with_data: bool) -> None:
+        mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+        quiet_libraries()
+        self.client, self.with_data = MlflowClient(), with_data
+        self.context = sweep_context(run_id, SweepSettings("site", tuple(FEATURES), EPS, MIN_SAMPLES))
+        rows = pd.read_parquet(next(folder.glob("*.parquet"))).iloc[:RECORDS]
+        fit = sweep(rows[FEATURES], EPS, MIN_SAMPLES)
+        self.model = fit.model(EPS.index(BEST_EPS))
+        self.group = GroupResult("bare", RECORDS, fit.outcomes, BEST_EPS)
 
-    def opened(name: str, parent: str) -> str:
-        tags = {**place.tags, ledger.SWEEP: run_id, "mlflow.parentRunId": parent}
-        run = client.create_run(place.experiment_id, run_name=name, tags=tags).info.run_id
-        if with_data:
-            client.log_inputs(run, datasets=place.datasets)
-        return str(run)
+    def seconds(self, groups: int) -> float:
+        """Return the seconds a run of an eps, with its share of the group's run."""
+        return comparison.seconds(lambda: self._log_groups(groups)) / (groups * len(EPS))
 
-    def write() -> None:
+    def _log_groups(self, groups: int) -> None:
         for group in range(groups):
-            parent = opened(f"bare-{group}", run_id)
-            now = tracking.now_ms()
-            for step, outcome in enumerate(found.outcomes):
-                child = opened(f"bare-{group}-eps{outcome.eps}", parent)
-                logged = None
-                params = {"group": str(group), "eps": str(outcome.eps), "min_samples": "3"}
-                if step == 5:
-                    logged = client.create_logged_model(place.experiment_id, "model", source_run_id=child, params=params)
-                metrics = [Metric(name, value, now, 0) for name, value in outcome.metrics.items()]
-                client.log_batch(child, metrics=metrics, params=[Param(*item) for item in params.items()])
-                if logged:
-                    ledger._store_model(client, place, model, child, logged)
-                    client.finalize_logged_model(logged.model_id, "READY")
-                    client.log_outputs(child, models=[LoggedModelOutput(logged.model_id, step=0)])
-                client.set_terminated(child)
-            curves = [Metric("n_records", RECORDS, now, 0), *ledger._curves(group_of(str(group)))]
-            client.log_batch(parent, metrics=curves, params=[Param("group", str(group))])
-            client.set_terminated(parent)
+            self._log_group(str(group))
 
-    return comparison.seconds(write) / (groups * len(EPS))
+    def _log_group(self, group: str) -> None:
+        parent = self._create_run(f"bare-{group}", self.context.sweep_id)
+        for outcome in self.group.outcomes:
+            self._log_outcome(group, outcome, parent)
+        metrics = [Metric("n_records", RECORDS, now_ms(), 0), *group_metrics(self.group)]
+        self.client.log_batch(parent, metrics=metrics, params=[Param("group", group)])
+        self.client.set_terminated(parent)
+
+    def _log_outcome(self, group: str, outcome: Outcome, parent: str) -> None:
+        run_id = self._create_run(f"bare-{group}-eps{outcome.eps}", parent)
+        params = {"group": group, "eps": str(outcome.eps), "min_samples": str(MIN_SAMPLES)}
+        logged = None
+        if outcome.eps == BEST_EPS:
+            logged = self.client.create_logged_model(self.context.experiment_id, "model", source_run_id=run_id, params=params)
+        metrics = [Metric(name, value, now_ms(), 0) for name, value in outcome.metrics.items()]
+        self.client.log_batch(run_id, metrics=metrics, params=[Param(*item) for item in params.items()])
+        if logged:
+            store_model(self.client, self.model, self.context.requirements, run_id, logged)
+            self.client.finalize_logged_model(logged.model_id, "READY")
+            self.client.log_outputs(run_id, models=[LoggedModelOutput(logged.model_id, step=0)])
+        self.client.set_terminated(run_id)
+
+    def _create_run(self, name: str, parent: str) -> str:
+        tags = {**self.context.tags, SWEEP: self.context.sweep_id, MLFLOW_PARENT_RUN_ID: parent}
+        run_id = self.client.create_run(self.context.experiment_id, run_name=name, tags=tags).info.run_id
+        if self.with_data:
+            self.client.log_inputs(run_id, datasets=self.context.datasets)
+        return str(run_id)
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measure and print."""
     given = comparison.options(__doc__, rounds=1, groups=1_000, wide=20_000)
     small = max(1, given.groups // SMALL_SHARE)
     case = Comparison(f"{given.groups} groups: the bare client (plain) and the sweep, seconds a run of an eps")
@@ -130,13 +145,13 @@ def main() -> None:
     for _ in range(given.rounds):
         with tempfile.TemporaryDirectory() as folder:
             comparison.progress(f"{small} groups")
-            few = swept(Path(folder), small)
+            few = sweep_alone(Path(folder), small)
         with tempfile.TemporaryDirectory() as folder:
             comparison.progress(f"{given.groups} groups")
-            many = swept(Path(folder), given.groups)
+            many = sweep_alone(Path(folder), given.groups)
             comparison.progress("the bare client")
             for one, with_data in ((case, True), (lean, False)):
-                one.plain_s.append(bare(Path(folder), many["run_id"], small, with_data))
+                one.plain_s.append(BareClient(Path(folder), many["run_id"], with_data).seconds(small))
                 one.ours_s.append(many["logging_s"] / (given.groups * len(EPS)))
         case.remarks |= {
             "runs_a_second": given.groups * len(EPS) / many["logging_s"],
@@ -149,7 +164,7 @@ def main() -> None:
     if given.wide:
         with tempfile.TemporaryDirectory() as folder:
             comparison.progress(f"{given.wide} groups with runs=groups")
-            figures = swept(Path(folder), given.wide, "groups")
+            figures = sweep_alone(Path(folder), given.wide, "groups")
             wide.remarks |= {name: figures[name] for name in ("seconds", "first_run_after_s", "peak_mib")}
             wide.remarks["groups_a_second"] = given.wide / figures["seconds"]
     comparison.report("scale", [case, lean, wide], given.json)
@@ -157,6 +172,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["alone"]:
-        sweep_alone(*sys.argv[2:])
+        sweep_in_this_process(*sys.argv[2:])
     else:
         main()

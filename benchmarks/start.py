@@ -1,79 +1,70 @@
-"""How soon a step answers: `--help` and a bad parameter, and a Spark session that starts while Python imports.
+"""How soon a step answers: `--help`, a bad parameter, and a Spark session that starts while Python imports.
 
-The plain side imports what the step needs before it reads its command line, starts Spark after its imports, and has no archive.
+The plain side imports everything that the step needs before it reads its command line, and starts Spark after its imports.
 """
 
 import subprocess
 import sys
 import tempfile
-from pathlib import Path
 
 import comparison
 from comparison import PROJECT, Comparison
 
-from common import spark
-
 STEPS = ("main", "logistic_regression", "ridge_search", "spark_logistic_regression", "dbscan_sweep")
-HEAVY = "import sys; sys.path.insert(0, {steps!r}); import {step}; {step}.options.check({step}.NAME, {step}.Parameters)"
-NONE = {spark.OPTIONS: "-XX:SharedArchiveFile=none"}
-SIDE_BY_SIDE = """
+IMPORTS_FIRST = """
 import sys; sys.path.insert(0, {steps!r})
-from common import spark
-{begin}
+import {step}
+from penguins.cli.script import check_command_line
+check_command_line({step}.NAME, {step}.Parameters)
+"""
+FIRST_JOB = """
+import sys; sys.path.insert(0, {steps!r})
+from penguins.spark.session import spark_session, start_in_background
+from penguins.spark.target import SparkTarget
+target = SparkTarget("local[*]")
+{start}
 import dbscan_sweep
-with spark.session("local[*]") as session:
+with spark_session(target) as session:
     session.range(1).count()
 """
 
 
-def answer(command: list[str], folder: str, **variables: str) -> float:
-    """Seconds until the process has ended, with more variables in its environment."""
-    environment = comparison.environment(**variables)
+def seconds_of_process(command: list[str], folder: str) -> float:
+    """Return the seconds until the process has ended, whatever its exit code."""
+    environment = comparison.environment()
     return comparison.seconds(lambda: subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=False))
 
 
-def answers(step: str, argument: str, rounds: int, folder: str) -> Comparison:
-    """One step asked one thing."""
+def compare_answers(step: str, argument: str, rounds: int, folder: str) -> Comparison:
+    """Measure the answer of one step to one argument."""
     steps = str(PROJECT / "steps")
-    plain = [sys.executable, "-c", HEAVY.format(steps=steps, step=step), argument]
+    plain = [sys.executable, "-c", IMPORTS_FIRST.format(steps=steps, step=step), argument]
     ours = [sys.executable, f"{steps}/{step}.py", argument]
-    return comparison.compare(f"{step} {argument}", lambda: answer(plain, folder), lambda: answer(ours, folder), rounds)
+    return _compare(f"{step} {argument}", plain, ours, rounds, folder)
 
 
-def session(rounds: int, folder: str) -> Comparison:
-    """From nothing to the answer of a first job in Spark, with the sweep's imports; an archive plays no part."""
+def compare_sessions(rounds: int, folder: str) -> Comparison:
+    """Measure the time to the answer of Spark's first job, the imports of the sweep included."""
     steps = str(PROJECT / "steps")
-    plain = [sys.executable, "-c", SIDE_BY_SIDE.format(steps=steps, begin="")]
-    ours = [sys.executable, "-c", SIDE_BY_SIDE.format(steps=steps, begin="spark.begin('local[*]')")]
-    case = "imports and Spark, one after the other (plain) and side by side"
-    return comparison.compare(case, lambda: answer(plain, folder, **NONE), lambda: answer(ours, folder, **NONE), rounds)
+    plain = [sys.executable, "-c", FIRST_JOB.format(steps=steps, start="")]
+    ours = [sys.executable, "-c", FIRST_JOB.format(steps=steps, start="start_in_background(target)")]
+    return _compare("imports and Spark, one after the other (plain) and side by side", plain, ours, rounds, folder)
 
 
-def from_archive(rounds: int, folder: str) -> Comparison:
-    """The same start, side by side, without an archive and from one that is made here."""
-    steps = str(PROJECT / "steps")
-    archive = Path(folder, "spark.jsa")
-    make = f"import sys; sys.path.insert(0, {steps!r}); from common import spark_archive as archive; "
-    make += f"archive.make(archive.Path({str(archive)!r}))"
-    making = answer([sys.executable, "-c", make], folder)
-    command = [sys.executable, "-c", SIDE_BY_SIDE.format(steps=steps, begin="spark.begin('local[*]')")]
-    made = {spark.OPTIONS: f"-XX:SharedArchiveFile={archive}"}
-    case = "imports and Spark, without an archive (plain) and from one"
-    compared = comparison.compare(
-        case, lambda: answer(command, folder, **NONE), lambda: answer(command, folder, **made), rounds
-    )
-    compared.remarks |= {"making_s": making, "archive_mib": archive.stat().st_size / 2**20}
-    return compared
+def _compare(case: str, plain: list[str], ours: list[str], rounds: int, folder: str) -> Comparison:
+    return comparison.compare(case, lambda: seconds_of_process(plain, folder), lambda: seconds_of_process(ours, folder), rounds)
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measure and print."""
     given = comparison.options(__doc__, rounds=3)
     with tempfile.TemporaryDirectory() as folder:
         found = [
-            answers(step, argument, given.rounds, folder) for step in reversed(STEPS) for argument in ("--help", "--seed=none")
+            compare_answers(step, argument, given.rounds, folder)
+            for step in reversed(STEPS)
+            for argument in ("--help", "--seed=none")
         ]
-        found += [session(given.rounds, folder), from_archive(given.rounds, folder)]
+        found.append(compare_sessions(given.rounds, folder))
     comparison.report("starting", found, given.json)
 
 
