@@ -6,7 +6,6 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 
@@ -88,12 +87,13 @@ class RunningCommand:
 
     def kill(self) -> None:
         """Kill every process of the session at once."""
-        with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+        os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
     @classmethod
     def kill_all(cls) -> None:
-        """Kill what is left of all commands, as where a test failed or was interrupted."""
+        """Kill the commands that are still at work, as where a test failed or was interrupted."""
         while cls.started:
-            cls.started.pop().kill()
+            command = cls.started.pop()
+            if command.process.poll() is None:
+                command.kill()
