@@ -92,11 +92,12 @@ class BareClient:
         mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
         quiet_libraries()
         self.client, self.with_data = MlflowClient(), with_data
-        self.context = sweep_context(run_id, SweepSettings("site", tuple(FEATURES), EPS, MIN_SAMPLES))
+        self.context = sweep_context(run_id, SweepSettings("site", tuple(FEATURES), EPS, (MIN_SAMPLES,)), n_groups=1)
         rows = pd.read_parquet(next(folder.glob("*.parquet"))).iloc[:RECORDS]
         fit = sweep(rows[FEATURES], EPS, MIN_SAMPLES)
         self.model = fit.model(EPS.index(BEST_EPS))
-        self.group = GroupResult("bare", RECORDS, fit.outcomes, BEST_EPS)
+        best = EPS.index(BEST_EPS)
+        self.group = GroupResult("bare", RECORDS, fit.outcomes, best, example=rows[FEATURES].mean().tolist())
 
     def seconds(self, groups: int) -> float:
         """Return the seconds a run of an eps, with its share of the group's run."""
@@ -123,7 +124,7 @@ class BareClient:
         metrics = [Metric(name, value, now_ms(), 0) for name, value in outcome.metrics.items()]
         self.client.log_batch(run_id, metrics=metrics, params=[Param(*item) for item in params.items()])
         if logged:
-            store_model(self.client, self.model, self.context.requirements, run_id, logged)
+            store_model(self.client, self.model, self.group.example, self.context.requirements, run_id, logged)
             self.client.finalize_logged_model(logged.model_id, "READY")
             self.client.log_outputs(run_id, models=[LoggedModelOutput(logged.model_id, step=0)])
         self.client.set_terminated(run_id)

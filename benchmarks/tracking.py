@@ -48,7 +48,7 @@ class Store:
         self.n_runs = sum(len(group.outcomes) for group in self.groups)
         with mlflow.start_run() as run:
             log_table(penguins.frame, penguins.source, penguins.name, penguins.left_out)
-        self.context = sweep_context(run.info.run_id, SETTINGS)
+        self.context = sweep_context(run.info.run_id, SETTINGS, len(self.islands))
 
     def plain(self) -> float:
         """Return the seconds a run of a plain loop, over one eps of each island."""
@@ -58,7 +58,7 @@ class Store:
         for rows in self.islands.values():
             with mlflow.start_run():
                 mlflow.log_param("eps", 0.9)
-                dbscan = DBSCAN(eps=0.9, min_samples=SETTINGS.min_samples)
+                dbscan = DBSCAN(eps=0.9, min_samples=SETTINGS.min_samples[0])
                 mlflow.sklearn.log_model(Pipeline([("scaler", StandardScaler()), ("dbscan", dbscan)]).fit(rows), name="model")
                 for index in range(6):
                     mlflow.log_metric(f"metric_{index}", 0.5)
@@ -73,8 +73,8 @@ class Store:
 
     def _log_with_bare_client(self) -> None:
         for group in self.groups:
-            for outcome in group.outcomes:
-                self._log_outcome(outcome, group.models[outcome.eps])
+            for position, outcome in enumerate(group.outcomes):
+                self._log_outcome(outcome, group.models[position])
 
     def _log_outcome(self, outcome: Outcome, model: Pipeline) -> None:
         run_id = self.client.create_run(self.context.experiment_id).info.run_id
@@ -95,8 +95,8 @@ class Store:
 
 def _fit_group(name: str, rows: pd.DataFrame) -> GroupResult:
     fit = sweep(rows, SETTINGS.eps, SETTINGS.min_samples)
-    models = {outcome.eps: fit.model(index) for index, outcome in enumerate(fit.outcomes)}
-    return GroupResult(name, len(rows), fit.outcomes, None, models=models)
+    models = {position: fit.model(position) for position in range(len(fit.outcomes))}
+    return GroupResult(name, len(rows), fit.outcomes, None, example=rows.mean().tolist(), models=models)
 
 
 def compare_sides(where: str, store: Store, rounds: int) -> list[Comparison]:

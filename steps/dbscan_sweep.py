@@ -1,8 +1,9 @@
-"""The sweep: for each group of the data, DBSCAN over a list of eps values, because the best eps differs between groups.
+"""The sweep: for each group of the data, DBSCAN over many values of eps, because the best eps differs between groups.
 
-Needs a column of groups (`group_by`) and columns of numbers (`features`). Spark clusters group by group, each in
-its own scaled space. Logs a run for each group and under it one for each eps, with the indices and the fitted model; on the
-sweep's own run the table of all results (`results.csv`, `results.json`) and the picture of the indices (`metrics_by_eps.png`).
+Needs a column of groups (`group_by`) and columns of numbers (`features`). Spark clusters group by group, each in its own scaled
+space, and chooses the most stable clustering. Logs a run for each group and under it one for each value, with the indices and
+the fitted model; on the sweep's own run the table of all results (`results.csv`, `results.json`) and the picture of the indices
+(`metrics_by_eps.png`).
 """
 
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from penguins.cli.parameters import (
     COLUMN,
     COLUMNS,
+    AutoEps,
     Choice,
     Real,
     data_parameter,
@@ -30,19 +32,25 @@ NAME = "dbscan_sweep"
 
 @dataclass(frozen=True)
 class Parameters:
-    """DBSCAN over a list of eps values, for each group of the data."""
+    """DBSCAN over many values of eps, for each group of the data."""
 
     data: str = data_parameter()
     group_by: str = parameter("island", COLUMN, "the column of groups")
     features: tuple[str, ...] = parameter(
         "bill_length_mm,bill_depth_mm,flipper_length_mm,body_mass_g", COLUMNS, "the columns of numbers to cluster by"
     )
-    eps: tuple[float, ...] = eps_parameter()
-    min_samples: int = min_samples_parameter()
+    eps: AutoEps | tuple[float, ...] = eps_parameter()
+    min_samples: tuple[int, ...] = min_samples_parameter()
+    metric: str = parameter(
+        "euclidean", Choice(("euclidean", "haversine")), "distance: euclidean, or haversine (latitude, longitude; eps in km)"
+    )
+    scale: str = parameter(
+        "standard", Choice(("standard", "none")), "standard: mean 0 and variance 1 in each group; none: eps in the data's unit"
+    )
     select_by: str = parameter(
-        "s-dbw",
-        Choice(("s-dbw", "davies-bouldin", "silhouette", "calinski-harabasz")),
-        "index that chooses a group's best eps: s-dbw and davies-bouldin the lowest, the others the highest",
+        "stability",
+        Choice(("stability", "dbcv", "silhouette", "calinski-harabasz", "davies-bouldin", "s-dbw")),
+        "rule that chooses a group's best eps: stability over eps, or the best value of an index",
     )
     min_coverage: float = parameter(
         "0.5", Real(0, 1, closed=True), "least share of a group's records that the best eps must keep, in [0, 1]"
@@ -67,15 +75,16 @@ from contextlib import ExitStack
 
 from mlflow.entities import Run
 
-from penguins.data.checks import columns_in_use, require_other_names
+from penguins.data.checks import columns_in_use, require_other_names, require_position
 from penguins.data.locate import table_digest
-from penguins.data.spark_table import SparkTable, load_spark_table, require_spark_numbers
+from penguins.data.spark_table import SparkTable, load_spark_table, require_spark_degrees, require_spark_numbers
 from penguins.resume.fingerprint import step_fingerprint
 from penguins.resume.recovery import discard_run, end_runs_that_only_began, finished_run
 from penguins.resume.step_run import step_run
 from penguins.spark.jobs import n_parallel_tasks
 from penguins.spark.session import spark_session
 from penguins.sweep.driver import print_finished_sweep, require_shared_store, run_sweep
+from penguins.sweep.fit import HAVERSINE
 from penguins.sweep.log_runs import end_open_runs
 from penguins.sweep.results import RESULT_COLUMNS
 
@@ -98,10 +107,14 @@ def main(parameters: Parameters) -> None:
     with step_run(NAME, parameters, table_digest(parameters.data)) as run, end_open_runs(run), ExitStack() as stack:
         columns = columns_in_use(features=parameters.features, group_by=parameters.group_by)
         require_other_names({parameters.group_by: "group_by"}, RESULT_COLUMNS)
+        if parameters.metric == HAVERSINE:
+            require_position("features", parameters.features)
         session = stack.enter_context(spark_session(SparkTarget(parameters.spark)))
         require_shared_store(parameters, session)
         table = load_spark_table(session, parameters.data, columns, parameters.group_by, ordered=True)
         require_spark_numbers(table, "features", parameters.features)
+        if parameters.metric == HAVERSINE:
+            require_spark_degrees(table, "features", parameters.features)
         had_work = sweep_or_show(run, table, parameters, n_parallel_tasks(session))
     if not had_work:  # after the block, which ends the run
         discard_run(run)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from penguins.cli.parameters import (
     CHARACTER,
+    AutoEps,
     Choice,
     ListOf,
     Text,
@@ -50,8 +51,8 @@ class Parameters:
     )
     test_size: float = test_size_parameter()
     alphas: tuple[float, ...] = alphas_parameter()
-    eps: tuple[float, ...] = eps_parameter()
-    min_samples: int = min_samples_parameter()
+    eps: AutoEps | tuple[float, ...] = eps_parameter()
+    min_samples: tuple[int, ...] = min_samples_parameter()
     seed: int = seed_parameter()
     spark: str = spark_parameter()
     env_manager: str = parameter(

@@ -18,6 +18,8 @@ MISSING_GLYPH = "Glyph .* missing from font"  # No font of the machine has the c
 LONGEST_LABEL = 24
 MOST_ANNOTATED_CLASSES = 20
 MOST_NAMED_LINES, MOST_LINES = 30, 300
+# More values of eps than anybody types by hand: they are drawn in log scale.
+MOST_LINEAR_VALUES = 30
 
 
 def _figure(width: float, height: float) -> Figure:
@@ -113,52 +115,82 @@ def error_by_alpha_figure(alphas: np.ndarray, errors: np.ndarray, spreads: np.nd
     return figure
 
 
-def metrics_by_eps_figure(results: pd.DataFrame, group_by: str, titles: dict[str, str], best: dict[str, float]) -> Figure:
+def k_distances_figure(distances: Sequence[float], min_samples: int, knee: float | None, grid: tuple[float, float]) -> Figure:
+    """Draw the sorted distances of the records to their nearest ones, their knee, and the range of the proposed eps values."""
+    figure = _figure(6.0, 4.2)
+    axes = figure.subplots()
+    axes.plot(np.linspace(0, 1, len(distances)), distances)
+    axes.axhspan(*grid, alpha=0.12, label=f"proposed eps: {grid[0]:.3g} to {grid[1]:.3g}")
+    if knee is not None:
+        axes.axhline(knee, linestyle="--", linewidth=1, color=INK, label=f"knee: {knee:.3g}")
+    if any(distance > 0 for distance in distances):
+        axes.set_yscale("log")
+    axes.set(
+        xlabel="share of the records",
+        ylabel=f"distance to nearest record number {min_samples}",
+        title="Distances from which eps is proposed",
+    )
+    axes.legend(frameon=False)
+    return figure
+
+
+def metrics_by_eps_figure(results: pd.DataFrame, group_by: str, titles: dict[str, str], eps_label: str) -> Figure:
     """Draw a panel for each metric with a line for each group over eps, gaps at undefined values, and a ring at the best eps.
 
-    `results` has a row for each group and eps, with the columns `group_by`, `eps` and the keys of `titles`, which maps metrics
-    to panel titles; `best` maps groups to eps. More than `MOST_NAMED_LINES` groups are thin lines under their median and
-    interquartile range; more than `MOST_LINES` are only these two.
+    `results` has a row for each group and eps, with the columns `group_by`, `eps`, `best` and the keys of `titles`, which maps
+    metrics to panel titles. More than `MOST_NAMED_LINES` groups are thin lines under their median and interquartile range; more
+    than `MOST_LINES` are only these two. Groups may have different values of eps; eps is drawn in log scale then.
     """
     # pandas considers texts equal that differ only after a null character.
     results = results.assign(**{group_by: results[group_by].map(escape_unprintable)})
-    best = {escape_unprintable(name): eps for name, eps in best.items()}
-    n_groups, columns = results[group_by].nunique(), 3
+    n_groups, columns = results[group_by].nunique(), 4 if len(titles) > 6 else 3
+    has_own_grids = results.groupby(group_by)["eps"].agg(tuple).nunique() > 1 or results["eps"].nunique() > MOST_LINEAR_VALUES
     rows = -(-len(titles) // columns)
     figure = _figure(4.2 * columns, 3.2 * rows)
     panels = figure.subplots(rows, columns, sharex=True, squeeze=False).flatten()
+    for panel in panels[len(titles) :]:
+        panel.set_axis_off()
     for panel, (metric, title) in zip(panels, titles.items(), strict=False):
-        if n_groups <= MOST_NAMED_LINES:
-            _draw_groups(panel, results.astype({metric: float}), group_by, metric, best)
-        else:
-            _draw_median(panel, results.astype({metric: float}), group_by, metric)
-        panel.set(title=title, xlabel="eps (in the scaled space)")
+        numbers = results.astype({metric: float})
+        (_draw_groups if n_groups <= MOST_NAMED_LINES else _draw_median)(panel, numbers, group_by, metric)
+        panel.set(title=title, xlabel=eps_label, xscale="log" if has_own_grids else "linear")
         panel.tick_params(labelbottom=True)
         if metric.startswith("n_"):
             panel.yaxis.set_major_locator(MaxNLocator(integer=True))
     handles, labels = panels[0].get_legend_handles_labels()
     title = f"{short_label(group_by)} (its best eps is ringed)" if n_groups <= MOST_NAMED_LINES else ""
-    columns = min(6, len(handles))
+    columns = min(6, max(1, len(handles)))
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, title=title)
     return figure
 
 
-def _draw_groups(panel: Axes, results: pd.DataFrame, group_by: str, metric: str, best: dict[str, float]) -> None:
+def _draw_groups(panel: Axes, results: pd.DataFrame, group_by: str, metric: str) -> None:
     n_groups = results[group_by].nunique()
     colours = sns.color_palette("colorblind" if n_groups <= 10 else "husl", n_groups)
     for (group, rows), colour in zip(results.sort_values("eps").groupby(group_by), colours, strict=True):
-        chosen = rows[rows["eps"] == best.get(str(group))]
+        chosen = rows[rows["best"]]
         panel.plot(rows["eps"], rows[metric], marker="o", markersize=4, color=colour, label=short_label(str(group)))
         panel.plot(chosen["eps"], chosen[metric], "o", markersize=10, markerfacecolor="none", color=colour)
 
 
 def _draw_median(panel: Axes, results: pd.DataFrame, group_by: str, metric: str) -> None:
-    curves = results.pivot(index=group_by, columns="eps", values=metric)
-    eps = curves.columns.to_numpy(dtype=float)
-    if len(curves) <= MOST_LINES:
-        lines = [np.column_stack([eps, values]) for values in curves.to_numpy()]
+    grid = np.unique(results["eps"])
+    if len(grid) <= MOST_LINEAR_VALUES:
+        table = results.pivot(index=group_by, columns="eps", values=metric)
+    else:  # groups with grids of their own: their curves are interpolated
+        grid = np.geomspace(grid[0], grid[-1], MOST_LINEAR_VALUES)
+        curves = [_interpolated(rows, metric, grid) for _, rows in results.groupby(group_by)]
+        table = pd.DataFrame(curves, columns=grid)
+    if len(table) <= MOST_LINES:
+        lines = [np.column_stack([grid, values]) for values in table.to_numpy()]
         panel.add_collection(LineCollection(lines, colors=INK, linewidths=0.5, alpha=0.2))
-    low, median, high = (curves.quantile(share) for share in (0.25, 0.5, 0.75))
-    panel.fill_between(eps, low, high, alpha=0.3, label=f"middle half of {len(curves)} groups")
-    panel.plot(eps, median, marker="o", markersize=4, label="median")
+    low, median, high = (table.quantile(share) for share in (0.25, 0.5, 0.75))
+    panel.fill_between(grid, low, high, alpha=0.3, label=f"middle half of {len(table)} groups")
+    panel.plot(grid, median, marker="o", markersize=4, label="median")
     panel.autoscale_view()
+
+
+def _interpolated(rows: pd.DataFrame, metric: str, grid: np.ndarray) -> np.ndarray:
+    """Return a group's metric at the values of `grid`, NaN outside its own values of eps and beside undefined ones."""
+    own = rows.sort_values("eps")
+    return np.asarray(np.interp(grid, own["eps"], own[metric], left=np.nan, right=np.nan))

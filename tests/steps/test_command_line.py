@@ -37,7 +37,7 @@ def script(name: str) -> str:
         ("dbscan_sweep", "models", "some", "one of all, best, none"),
         ("dbscan_sweep", "runs", "", "one of all, groups"),
         ("dbscan_sweep", "log_from", "workers", "one of driver, executors"),
-        ("dbscan_sweep", "select_by", "s_dbw", "one of s-dbw, davies-bouldin, silhouette, calinski-harabasz"),
+        ("dbscan_sweep", "select_by", "s_dbw", "one of stability, dbcv, silhouette, calinski-harabasz, davies-bouldin, s-dbw"),
         ("dbscan_sweep", "features", "a,a", "a list without repetition"),
     ],
 )
@@ -80,7 +80,9 @@ def test_a_bad_parameter_is_refused_in_under_half_a_second(step: str) -> None:
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment())
         seconds.append(time.monotonic() - start)
         assert done.returncode == WRONG_INPUT
-        assert done.stderr.startswith("error: The 'eps' parameter must be a list without repetition")
+        assert done.stderr.startswith(
+            "error: The 'eps' parameter must be auto, auto:N with N in [2, 200], or a list without repetition"
+        )
         assert done.stderr.count("\n") == 1
     assert min(seconds) < 0.5
 

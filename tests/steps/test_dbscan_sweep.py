@@ -24,7 +24,9 @@ from penguins.sweep import model_files
 
 EPS = [0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1.1, 1.3, 1.5]
 COUNTS = ["n_clusters", "n_clustered_records"]
-COLUMNS = ["island", "eps", *INDICES, *COUNTS, "model_path", "reason"]
+EARLY = ["silhouette", "calinski-harabasz", "davies-bouldin", "s-dbw"]
+LATE = ["dbcv", "min_samples", "n_records", "coverage", "best", "warning"]
+COLUMNS = ["island", "eps", *EARLY, *COUNTS, "model_path", "reason", *LATE]
 
 
 @pytest.fixture(scope="module")
@@ -111,10 +113,14 @@ def test_a_groups_run_has_the_curves_and_the_metrics_of_its_best_eps(store: Stor
     for island, group in store.children(sweep).items():
         rows = table[table["island"] == island]
         enough = rows["n_clustered_records"] >= 0.5 * group.data.metrics["n_records"]
-        best = rows.loc[rows.loc[enough, "s-dbw"].idxmin()]
-        assert group.data.metrics["best_eps"] == best["eps"]
+        [best] = rows[rows["best"]].to_dict("records")
+        assert enough[rows["best"]].all()
+        assert best["eps"] == {"Biscoe": 1.1, "Dream": 0.9, "Torgersen": 1.1}[island]
+        assert group.data.metrics["best_eps"] == group.data.metrics["eps"] == best["eps"]
         assert group.data.metrics["best_silhouette"] == pytest.approx(best["silhouette"])
-        curve = store.client.get_metric_history(group.info.run_id, "s-dbw")
+        marked = [name for name, child in store.children(group).items() if child.data.tags.get("best") == "true"]
+        assert marked == [f"{island}-eps{best['eps']:g}"]
+        curve = store.client.get_metric_history(group.info.run_id, "by_eps/s-dbw")
         assert {EPS[point.step]: point.value for point in curve} == pytest.approx(
             {eps: value for eps, value in zip(rows["eps"], rows["s-dbw"], strict=True) if not pd.isna(value)}
         )
@@ -189,7 +195,7 @@ def test_with_runs_groups_the_curves_and_the_table_have_no_run_for_each_eps_and_
     for island, group in store.children(sweep).items():
         values = table[table["island"] == island].set_index("eps")["davies-bouldin"]
         assert group.data.metrics["best_eps"] == values.idxmin()
-        curve = store.client.get_metric_history(group.info.run_id, "davies-bouldin")
+        curve = store.client.get_metric_history(group.info.run_id, "by_eps/davies-bouldin")
         assert [point.value for point in curve] == pytest.approx(values.dropna().tolist())
     printed = quiet.readouterr().out
     assert "Torgersen  1.5" in printed
@@ -200,10 +206,10 @@ def test_with_runs_groups_the_curves_and_the_table_have_no_run_for_each_eps_and_
 def test_groups_that_cannot_be_computed_fail_alone_and_are_counted(
     store: Store, step: Steps, session: SparkSession, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    def evaluate(X: np.ndarray, labels: Any, seed: int = 0) -> Any:
+    def evaluate(X: np.ndarray, labels: Any, *others: Any) -> Any:
         if len(X) < 60:  # Torgersen's
             raise ZeroDivisionError("of an index")
-        return indices.evaluate(X, labels, seed)
+        return indices.evaluate(X, labels, *others)
 
     monkeypatch.setattr("penguins.sweep.fit.evaluate", evaluate)
     penguins = pd.read_csv(SEED_ROWS)

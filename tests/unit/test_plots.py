@@ -18,6 +18,7 @@ from penguins.plots import (
     MOST_NAMED_LINES,
     confusion_matrix_figure,
     error_by_alpha_figure,
+    k_distances_figure,
     metrics_by_eps_figure,
     roc_figure,
     short_label,
@@ -37,6 +38,12 @@ def legend_of(figure: Figure) -> list[str]:
     legend = figure.legends[0] if figure.legends else figure.axes[0].get_legend()
     assert legend is not None
     return [text.get_text() for text in legend.get_texts()]
+
+
+def legend_of_axes(axes: Axes) -> list[str]:
+    """Return the labels of the legend of one panel."""
+    legend = axes.get_legend()
+    return [text.get_text() for text in legend.get_texts()] if legend else []
 
 
 def points_of(line: Line2D) -> list[list[float]]:
@@ -91,7 +98,8 @@ def test_errors_are_drawn_in_the_order_of_alpha_and_the_lowest_is_marked() -> No
 
 def results_of(groups: list[str]) -> pd.DataFrame:
     rows = [(name, eps, 10 * number + eps, number) for number, name in enumerate(groups) for eps in EPS]
-    return pd.DataFrame(rows, columns=["island", "eps", "s-dbw", "n_clusters"]).sample(frac=1, random_state=0)
+    table = pd.DataFrame(rows, columns=["island", "eps", "s-dbw", "n_clusters"]).sample(frac=1, random_state=0)
+    return table.assign(best=False)
 
 
 def panel_of(figure: Figure, title: str) -> Axes:
@@ -102,8 +110,9 @@ def panel_of(figure: Figure, title: str) -> Axes:
 def test_each_group_is_a_line_over_eps_with_gaps_and_a_ring_at_its_best_value() -> None:
     results = results_of(["Biscoe", "Dream"])
     results.loc[(results["island"] == "Biscoe") & (results["eps"] == 0.2), "s-dbw"] = None
+    results.loc[(results["island"] == "Dream") & (results["eps"] == 0.3), "best"] = True
     titles = {"s-dbw": "S_Dbw", "n_clusters": "clusters"}
-    figure = metrics_by_eps_figure(results, "island", titles, {"Dream": 0.3})
+    figure = metrics_by_eps_figure(results, "island", titles, "eps")
     biscoe, no_ring, dream, ring = panel_of(figure, "S_Dbw").lines
     assert np.array_equal(points_of(biscoe), [[0.1, 0.1], [0.2, np.nan], [0.3, 0.3]], equal_nan=True)
     assert points_of(no_ring) == []
@@ -118,7 +127,9 @@ def test_each_group_is_a_line_over_eps_with_gaps_and_a_ring_at_its_best_value() 
 
 @pytest.mark.parametrize(("n_groups", "n_lines"), [(MOST_NAMED_LINES + 1, MOST_NAMED_LINES + 1), (MOST_LINES + 1, 0)])
 def test_many_groups_are_thin_lines_under_their_median_and_too_many_only_the_median(n_groups: int, n_lines: int) -> None:
-    figure = metrics_by_eps_figure(results_of([f"g{number}" for number in range(n_groups)]), "island", {"s-dbw": "S_Dbw"}, {})
+    figure = metrics_by_eps_figure(
+        results_of([f"g{number}" for number in range(n_groups)]), "island", {"s-dbw": "S_Dbw"}, "eps"
+    )
     panel = panel_of(figure, "S_Dbw")
     thin = [lines for lines in panel.collections if isinstance(lines, LineCollection)]
     assert sum(len(lines.get_segments()) for lines in thin) == n_lines
@@ -131,10 +142,31 @@ def test_many_groups_are_thin_lines_under_their_median_and_too_many_only_the_med
     "groups", [HOSTILE, [f"{name}{number}" for name in HOSTILE for number in range(4)]], ids=["few", "many"]
 )
 def test_any_text_is_drawn_as_a_name_and_distinct_names_stay_distinct(groups: list[str]) -> None:
-    figure = metrics_by_eps_figure(results_of(groups), "island", {"s-dbw": "S_Dbw"}, dict.fromkeys(groups, 0.2))
+    figure = metrics_by_eps_figure(results_of(groups), "island", {"s-dbw": "S_Dbw"}, "eps")
     render(figure)
     if len(groups) <= MOST_NAMED_LINES:
         assert sorted(legend_of(figure)) == sorted(short_label(name) for name in groups)
     render(confusion_matrix_figure(np.eye(len(groups), dtype=int), groups, short_label(groups[0])))
     render(roc_figure({name: (np.array([0, 1]), np.array([0, 1]), 0.5) for name in groups}, short_label(groups[1])))
     render(error_by_alpha_figure(np.array([1.0]), np.array([1.0]), np.zeros(1), groups[2]))
+
+
+@pytest.mark.parametrize("n_groups", [3, MOST_NAMED_LINES + 5])
+def test_groups_with_eps_values_of_their_own_share_a_logarithmic_axis(n_groups: int) -> None:
+    grids = [np.geomspace(0.1 * (number + 1), 10 * (number + 1), 20) for number in range(n_groups)]
+    tables = [pd.DataFrame({"island": f"g{number}", "eps": grid, "s-dbw": 2.0}) for number, grid in enumerate(grids)]
+    figure = metrics_by_eps_figure(pd.concat(tables).assign(best=False), "island", {"s-dbw": "S_Dbw"}, "eps (in kilometres)")
+    panel = panel_of(figure, "S_Dbw")
+    assert (panel.get_xscale(), panel.get_xlabel()) == ("log", "eps (in kilometres)")
+    drawn = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in panel.lines])
+    assert set(drawn[~np.isnan(drawn)]) == {2.0}
+    assert len(drawn)
+    render(figure)
+
+
+def test_the_k_distances_show_their_knee_and_the_proposed_range() -> None:
+    figure = k_distances_figure([0.0, 0.1, 0.2, 5.0], 4, 0.2, (0.1, 6.0))
+    assert points_of(figure.axes[0].lines[0]) == [[0, 0], [1 / 3, 0.1], [2 / 3, 0.2], [1, 5]]
+    assert legend_of_axes(figure.axes[0]) == ["proposed eps: 0.1 to 6", "knee: 0.2"]
+    render(figure)
+    render(k_distances_figure([0.0, 0.0], 4, None, (1.0, 1.0)))

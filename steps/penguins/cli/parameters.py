@@ -14,6 +14,7 @@ from penguins.errors import InputError
 from penguins.text import format_number, is_number, quote, suggestion
 
 LONGEST_EXPERIMENT = 256
+MOST_AUTO_VALUES = 200
 INTEGER = re.compile(r"-?(0|[1-9][0-9]*)")
 # Any character except NUL and the surrogates by which Python represents undecodable bytes: no tracking store takes those.
 CHARACTER = r"[^\0\ud800-\udfff]"
@@ -130,6 +131,32 @@ class ListOf:
         return values
 
 
+@dataclass(frozen=True)
+class AutoEps:
+    """Values of eps that are proposed for each group from its own records: `n_values` at most."""
+
+    n_values: int = 40
+
+    def __str__(self) -> str:
+        return "auto" if self == AutoEps() else f"auto:{self.n_values}"
+
+
+@dataclass(frozen=True)
+class EpsValues:
+    """`auto`, `auto:N` for N values, or a list of numbers above 0."""
+
+    @property
+    def phrase(self) -> str:
+        return f"auto, auto:N with N in [2, {MOST_AUTO_VALUES}], or {ListOf(POSITIVE).phrase}"
+
+    def parse(self, text: str) -> AutoEps | tuple[float, ...]:
+        name, colon, number = text.strip().partition(":")
+        if name.strip() == "auto":
+            return AutoEps(Integer(2, MOST_AUTO_VALUES).parse(number)) if colon else AutoEps()
+        values: tuple[float, ...] = ListOf(POSITIVE).parse(text)
+        return values
+
+
 def _items(text: str) -> list[str]:
     if not (text.startswith("[") and text.endswith("]")):
         return [item.strip() for item in text.split(",")]
@@ -186,14 +213,14 @@ def alphas_parameter() -> Any:
 
 def eps_parameter() -> Any:
     """Declare `eps`, the values that the sweep tries."""
-    rule = ListOf(POSITIVE)
-    return parameter("0.1,0.2,0.3,0.5,0.7,0.9,1.1,1.3,1.5", rule, "DBSCAN's eps values, each above 0, in the scaled space")
+    meaning = "DBSCAN's eps values, each above 0, in the scaled space; auto or auto:20: proposed for each group"
+    return parameter("0.1,0.2,0.3,0.5,0.7,0.9,1.1,1.3,1.5", EpsValues(), meaning)
 
 
 def min_samples_parameter() -> Any:
     """Declare `min_samples`, DBSCAN's other parameter."""
-    meaning = "DBSCAN's min_samples: records within eps that make a core sample, 1 or more"
-    return parameter("3", Integer(1, 2**31 - 1), meaning)
+    meaning = "DBSCAN's min_samples, one or several: records within eps that make a core sample, 1 or more"
+    return parameter("3", ListOf(Integer(1, 2**31 - 1)), meaning)
 
 
 def resume_parameter() -> Any:

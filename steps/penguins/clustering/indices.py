@@ -1,4 +1,4 @@
-"""Four indices of the quality of a clustering over the records that are not noise, or the reason why they are undefined."""
+"""Five indices of the quality of a clustering, or the reason why they are undefined."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,14 +6,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from penguins.clustering.clusters import NOISE, Clusters
+from penguins.clustering.dbcv import dbcv
 from penguins.clustering.s_dbw import s_dbw
 from penguins.clustering.silhouette import euclidean_distances, mean_silhouettes
+from penguins.clustering.sphere import EARTH_RADIUS_KM, unit_vectors
 
 SILHOUETTE, CALINSKI_HARABASZ, DAVIES_BOULDIN, S_DBW = "silhouette", "calinski-harabasz", "davies-bouldin", "s-dbw"
-INDICES = (SILHOUETTE, CALINSKI_HARABASZ, DAVIES_BOULDIN, S_DBW)
+DBCV = "dbcv"
+INDICES = (SILHOUETTE, CALINSKI_HARABASZ, DAVIES_BOULDIN, S_DBW, DBCV)
 N_CLUSTERS, N_CLUSTERED_RECORDS = "n_clusters", "n_clustered_records"
 METRICS = (*INDICES, N_CLUSTERS, N_CLUSTERED_RECORDS)
-HIGHEST_IS_BEST = {SILHOUETTE: True, CALINSKI_HARABASZ: True, DAVIES_BOULDIN: False, S_DBW: False}
+HIGHEST_IS_BEST = {SILHOUETTE: True, CALINSKI_HARABASZ: True, DAVIES_BOULDIN: False, S_DBW: False, DBCV: True}
 
 # Up to this number, the silhouette compares every record with every other; beyond, only a sample of the records, which bounds
 # the work.
@@ -37,27 +40,38 @@ class Evaluation:
     estimated: str = ""
 
 
-def evaluate(X: np.ndarray, labels: Sequence[np.ndarray], seed: int = 0) -> list[Evaluation]:
+def evaluate(X: np.ndarray, labels: Sequence[np.ndarray], seed: int = 0, metric: str = "euclidean") -> list[Evaluation]:
     """Compute the metrics of several clusterings of the same records.
 
     X, finite, of shape (n_records, n_features), holds the records in the space in which they were clustered. Each item of
-    labels, of shape (n_records,), holds the cluster of each record, or -1 for noise, which all indices ignore. `seed` selects
-    the sample for the estimate of the silhouette if there are too many records to compare all pairs.
+    labels, of shape (n_records,), holds the cluster of each record, or -1 for noise, which all indices but DBCV ignore. `seed`
+    selects the sample for the estimate of the silhouette and of DBCV if there are too many records to compare all pairs.
+    With the metric haversine, the features are latitude and longitude in degrees. Silhouette and DBCV are those of great-circle
+    distances; the others need means and take the records as points in three dimensions, in kilometres.
     """
     position: dict[bytes, int] = {}
     positions = [position.setdefault(one.tobytes(), len(position)) for one in labels]
     distinct = np.array([_renumber(labels[positions.index(number)]) for number in range(len(position))])
     counts = [_counts(one) for one in distinct]
     defined = [number for number, (_, reason) in enumerate(counts) if not reason]
-    silhouettes = dict(zip(defined, _silhouettes(X, distinct[defined], seed), strict=True))
+    of_density = dict(zip(defined, dbcv(X, distinct[defined], seed, metric) if defined else [], strict=True))
+    is_sphere = metric == "haversine"
+    if is_sphere:
+        X = EARTH_RADIUS_KM * unit_vectors(X)
+        X = X - X.mean(axis=0)  # for the precision of matrix products
+    silhouettes = dict(zip(defined, _silhouettes(X, distinct[defined], seed, is_sphere), strict=True))
     evaluations = []
     for number, (metrics, reason) in enumerate(counts):
         if reason:
             evaluations.append(Evaluation(metrics, reason))
         else:
             value, estimated = silhouettes[number]
+            density = of_density[number]
             indices = {SILHOUETTE: value, **_other_indices(X, distinct[number])}
-            evaluations.append(Evaluation({**indices, **metrics}, "", estimated))
+            if not density.reason:
+                indices[DBCV] = density.value
+            estimates = "; ".join(filter(None, (estimated, density.estimated)))
+            evaluations.append(Evaluation({**indices, **metrics}, density.reason, estimates))
     return [evaluations[number] for number in positions]
 
 
@@ -90,7 +104,7 @@ def _other_indices(X: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     }
 
 
-def _silhouettes(X: np.ndarray, labels: np.ndarray, seed: int) -> list[tuple[float, str]]:
+def _silhouettes(X: np.ndarray, labels: np.ndarray, seed: int, is_sphere: bool) -> list[tuple[float, str]]:
     """Compute the mean silhouette of each clustering, and describe its sample where it is an estimate."""
     scored = labels != NOISE
     sizes = scored.sum(axis=1)
@@ -105,7 +119,7 @@ def _silhouettes(X: np.ndarray, labels: np.ndarray, seed: int) -> list[tuple[flo
     means = np.empty(len(labels))
     for batch in (np.flatnonzero(is_large), np.flatnonzero(~is_large)):
         if len(batch):
-            means[batch] = mean_silhouettes(X, labels[batch], scored[batch])
+            means[batch] = mean_silhouettes(X, labels[batch], scored[batch], is_sphere)
     return list(zip(means.tolist(), estimated, strict=True))
 
 

@@ -9,6 +9,7 @@ from scipy.sparse import csr_array
 from threadpoolctl import threadpool_limits
 
 from penguins.clustering.clusters import NOISE
+from penguins.clustering.sphere import arcs
 from penguins.clustering.threads import n_threads
 
 # A tile of distances stays in a core's second-level cache; the sums of a block of rows stay within a memory budget.
@@ -48,40 +49,44 @@ class _Refinement:
     clusters: csr_array
     offsets: np.ndarray
     tiles: list[_Tile]
+    is_sphere: bool
 
 
-def mean_silhouettes(X: np.ndarray, labels: np.ndarray, scored: np.ndarray) -> np.ndarray:
+def mean_silhouettes(X: np.ndarray, labels: np.ndarray, scored: np.ndarray, is_sphere: bool = False) -> np.ndarray:
     """Compute the mean silhouette coefficient of each clustering, of shape (n_clusterings,).
 
     X has shape (n_records, n_features); labels, of shape (n_clusterings, n_records), are -1 for noise and 0, 1 … for clusters,
     of which each clustering has two or more. scored, a boolean array of the same shape, selects the records of the mean, none
     of them noise; each is compared with all records that are not noise. If all of these are scored, the value equals
     scikit-learn's `silhouette_score`, whose order of operations is followed: P. J. Rousseeuw, "Silhouettes", J. Comput. Appl.
-    Math. 20, 53 (1987).
+    Math. 20, 53 (1987). If `is_sphere`, X are points around any origin on a sphere of the Earth's radius, in kilometres, and
+    the distances are those along great circles.
     """
     is_small = (labels != NOISE).sum(axis=1) <= MOST_RECORDS_IN_MATRIX
     means = np.empty(len(labels))
-    means[is_small] = [_mean_from_matrix(X, *one) for one in zip(labels[is_small], scored[is_small], strict=True)]
+    means[is_small] = [_mean_from_matrix(X, *one, is_sphere) for one in zip(labels[is_small], scored[is_small], strict=True)]
     if not is_small.all():
-        means[~is_small] = _means_from_shared_sums(X, labels[~is_small], scored[~is_small])
+        means[~is_small] = _means_from_shared_sums(X, labels[~is_small], scored[~is_small], is_sphere)
     return means
 
 
-def _mean_from_matrix(X: np.ndarray, labels: np.ndarray, scored: np.ndarray) -> float:
+def _mean_from_matrix(X: np.ndarray, labels: np.ndarray, scored: np.ndarray, is_sphere: bool) -> float:
     """Compute the mean silhouette of one clustering from the matrix of all distances."""
     clustered = labels != NOISE
     own, records = labels[clustered], X[clustered]
     distances = euclidean_distances(records, records)
+    if is_sphere:
+        distances = arcs(distances)
     np.fill_diagonal(distances, 0)
     members = csr_array((np.ones(len(own)), (own, np.arange(len(own)))))
     silhouettes = _silhouettes(members @ distances, own, np.bincount(own))
     return float(silhouettes[scored[clustered]].mean())
 
 
-def _means_from_shared_sums(X: np.ndarray, labels: np.ndarray, scored: np.ndarray) -> np.ndarray:
+def _means_from_shared_sums(X: np.ndarray, labels: np.ndarray, scored: np.ndarray, is_sphere: bool) -> np.ndarray:
     """Compute the same as `mean_silhouettes` from sums of distances that the clusterings share."""
     clustered = (labels != NOISE).any(axis=0)
-    refinement = _refine(X[clustered], labels[:, clustered], scored[:, clustered])
+    refinement = _refine(X[clustered], labels[:, clustered], scored[:, clustered], is_sphere)
     rows = np.flatnonzero(refinement.scored.any(axis=0))
     width = min(WIDEST_BLOCK, max(1, SUMS_IN_MEMORY // max(len(refinement.starts), refinement.offsets[-1])))
     blocks = np.array_split(rows, -(-len(rows) // width))
@@ -93,7 +98,7 @@ def _means_from_shared_sums(X: np.ndarray, labels: np.ndarray, scored: np.ndarra
     return np.asarray(sums / counts)
 
 
-def _refine(X: np.ndarray, labels: np.ndarray, scored: np.ndarray) -> _Refinement:
+def _refine(X: np.ndarray, labels: np.ndarray, scored: np.ndarray, is_sphere: bool) -> _Refinement:
     order = np.lexsort(labels)
     X, labels, scored = X[order], labels[:, order], scored[:, order]
     is_first = np.ones(len(X), dtype=bool)
@@ -106,7 +111,7 @@ def _refine(X: np.ndarray, labels: np.ndarray, scored: np.ndarray) -> _Refinemen
     clusters = csr_array((np.ones(len(cell)), positions), shape=(offsets[-1], len(starts)))
     cuts = np.linspace(0, len(X), -(-len(X) // TILE) + 1).astype(int)
     tiles = [_tile(starts, start, stop) for start, stop in pairwise(cuts)]
-    return _Refinement(X, np.einsum("ij,ij->i", X, X), labels, scored, starts, clusters, offsets, tiles)
+    return _Refinement(X, np.einsum("ij,ij->i", X, X), labels, scored, starts, clusters, offsets, tiles, is_sphere)
 
 
 def _tile(starts: np.ndarray, start: int, stop: int) -> _Tile:
@@ -147,6 +152,8 @@ def _cell_sums(refinement: _Refinement, rows: np.ndarray) -> np.ndarray:
         if distances.min() < 0:  # Rounding, where two records almost coincide.
             np.maximum(distances, 0, out=distances)
         np.sqrt(distances, out=distances)
+        if refinement.is_sphere:
+            distances = arcs(distances)
         sums[tile.cells] += tile.members @ distances
     return sums
 

@@ -83,6 +83,25 @@ def require_finite(table: Table, parameter: str, columns: Sequence[str]) -> None
             refuse_infinite(int((table.frame[column].abs() > LARGEST).sum()), len(table.frame), parameter, column)
 
 
+def require_position(parameter: str, columns: Sequence[str]) -> None:
+    """Raise InputError unless there are two columns, which hold latitude and longitude."""
+    if len(columns) != 2:
+        raise InputError(
+            f"The {quote(parameter)} parameter must name two columns with metric=haversine, latitude and longitude in degrees, "
+            f"in this order. Got {len(columns)}: {quote(','.join(columns))}."
+        )
+
+
+def refuse_beyond(parameter: str, column: str, found: tuple[float, float], allowed: tuple[float, float]) -> None:
+    """Raise InputError if `column`, with values from found[0] to found[1], has any that is not `allowed`."""
+    for value, is_wrong in ((found[0], found[0] < allowed[0]), (found[1], found[1] > allowed[1])):
+        if is_wrong:
+            raise InputError(
+                f"The {quote(parameter)} parameter must name latitude and longitude in degrees with metric=haversine, in this "
+                f"order. Got {quote(column)}, which holds {format_number(value)}: not in [{allowed[0]:g}, {allowed[1]:g}]."
+            )
+
+
 def refuse_infinite(n_infinite: int, n_rows: int, parameter: str, column: str) -> None:
     """Raise InputError if `column` is infinite in any of its `n_rows` rows."""
     if n_infinite:

@@ -12,7 +12,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from penguins.data.checks import LARGEST, refuse_infinite, require_columns
+from penguins.data.checks import LARGEST, refuse_beyond, refuse_infinite, require_columns
 from penguins.data.load import load_table
 from penguins.data.locate import BUNDLED, TABLE_NAME, uri_scheme
 from penguins.errors import InputError
@@ -23,6 +23,8 @@ from penguins.tracking.artifacts import log_external_table, log_table
 FETCHED_SCHEMES = ("runs", "models", "mlflow-artifacts", "http", "https")
 NUMBER_TYPES = ("tinyint", "smallint", "int", "bigint", "float", "double")
 TEXT_TYPES = ("string", "boolean")
+# In degrees; longitudes are written from -180 or from 0.
+LATITUDES, LONGITUDES = (-90.0, 90.0), (-180.0, 360.0)
 CASE_SENSITIVE = "spark.sql.caseSensitive"
 ORDER = "(row number)"
 # A cause with a message in the stack of a Java exception. The last one says most: which record, which file.
@@ -88,6 +90,16 @@ def require_spark_finite(table: SparkTable, parameter: str, columns: Sequence[st
     counts = table.frame.select(*[F.count_if(F.abs(F.col(quote_column(name))) > LARGEST) for name in numbers]).head() or ()
     for name, n_infinite in zip(numbers, counts, strict=True):
         refuse_infinite(n_infinite, table.rows, parameter, name)
+
+
+def require_spark_degrees(table: SparkTable, parameter: str, columns: Sequence[str]) -> None:
+    """Raise InputError where the first of two `columns` is no latitude or the second no longitude in degrees."""
+    fields = [F.col(quote_column(name)) for name in columns]
+    low_latitude, low_longitude, high_latitude, high_longitude = table.frame.select(
+        *[F.min(field) for field in fields], *[F.max(field) for field in fields]
+    ).head() or (0, 0, 0, 0)
+    refuse_beyond(parameter, columns[0], (low_latitude, high_latitude), LATITUDES)
+    refuse_beyond(parameter, columns[1], (low_longitude, high_longitude), LONGITUDES)
 
 
 def _require_distinguishable(session: SparkSession, columns: Mapping[str, str]) -> None:

@@ -14,6 +14,7 @@ from penguins.tracking.store import absolute_tracking_uri, is_server
 INHERITED_TAGS = (MLFLOW_USER, MLFLOW_SOURCE_NAME, MLFLOW_SOURCE_TYPE, MLFLOW_GIT_COMMIT)
 # A server answers several requests at a time, though a small one has 15 connections to its database; a file has one writer.
 PARALLEL_RUNS = 4
+MOST_PICTURED_GROUPS = 30
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class SweepContext:
     tags: Mapping[str, str]
     datasets: list[DatasetInput]
     requirements: list[str]
+    # Whether each group gets pictures, which would take long for many groups.
+    with_pictures: bool = True
     # The driver's credentials, only for workers that log.
     credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -36,8 +39,8 @@ class SweepContext:
         return PARALLEL_RUNS if is_server(self.tracking_uri) else 1
 
 
-def sweep_context(run_id: str, settings: SweepSettings) -> SweepContext:
-    """Return the context of a sweep whose own run is `run_id`."""
+def sweep_context(run_id: str, settings: SweepSettings, n_groups: int) -> SweepContext:
+    """Return the context of a sweep of `n_groups` whose own run is `run_id`."""
     run = MlflowClient().get_run(run_id)
     return SweepContext(
         settings=settings,
@@ -46,5 +49,6 @@ def sweep_context(run_id: str, settings: SweepSettings) -> SweepContext:
         sweep_id=run_id,
         tags={key: value for key, value in run.data.tags.items() if key in INHERITED_TAGS},
         datasets=list(run.inputs.dataset_inputs),
+        with_pictures=n_groups <= MOST_PICTURED_GROUPS,
         requirements=model_requirements("mlflow", "scikit-learn", "skops", "pandas", "numpy"),
     )

@@ -50,7 +50,7 @@ def run_sweep(entry_point: str, parameters: Any, run: Run, table: SparkTable, n_
     Raises WorkError where a group failed, once the others are complete.
     """
     settings = SweepSettings.from_parameters(parameters)
-    context = sweep_context(run.info.run_id, settings)
+    context = sweep_context(run.info.run_id, settings, table.n_names)
     results = SweepResults()
     stale = _recover(entry_point, parameters, context, table, results)
     if n_left := table.n_names - len(results.groups):
@@ -61,7 +61,7 @@ def run_sweep(entry_point: str, parameters: Any, run: Run, table: SparkTable, n_
                 results.add(group)
                 bar.update()
     remove_leftovers(context, stale, results)
-    log_results(results, settings.group_by)
+    log_results(results, settings)
     print_results(run, results, settings.group_by)
     if failures := results.failures:
         name, why = next(iter(failures.items()))
@@ -123,7 +123,7 @@ def slice_count(n_groups: int, n_records: int, settings: SweepSettings, n_parall
     """
     n_models = 0 if settings.logs_in_workers else settings.most_models_per_group
     bytes_per_record = BYTES_PER_NUMBER * (2 + len(settings.features))  # its label, its index and its coordinates
-    bytes_per_group = len(settings.eps) * BYTES_PER_OUTCOME + n_models * bytes_per_record * n_records
+    bytes_per_group = settings.most_values * BYTES_PER_OUTCOME + n_models * bytes_per_record * n_records
     in_slice = max(FEWEST_GROUPS_IN_SLICE, n_parallel, n_groups // MOST_SLICES)
     return math.ceil(n_groups / max(1, min(in_slice, SLICE_BYTES // bytes_per_group)))
 
@@ -184,7 +184,8 @@ def _with_failure_rows(group: LoggedGroup, settings: SweepSettings) -> LoggedGro
     """Return a group that failed before it had any rows with empty rows that hold the reason."""
     if group.rows or not group.failure:
         return group
-    return replace(group, rows=failure_rows(group.name, settings.eps, group.failure))
+    values = settings.values or [(math.nan, number) for number in settings.min_samples]
+    return replace(group, rows=failure_rows(group.name, values, group.n_records, group.failure))
 
 
 def remove_leftovers(context: SweepContext, stale: Collection[Run], results: SweepResults) -> None:

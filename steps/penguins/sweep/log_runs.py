@@ -1,4 +1,4 @@
-"""The runs of a sweep in MLflow: one for each group under the sweep's run, one for each eps under the group's.
+"""The runs of a sweep in MLflow: one for each group under the sweep's run, one for each value under the group's.
 
 This works alike on the driver and inside a Spark worker: no run is active, and everything it needs is in `SweepContext`.
 """
@@ -15,8 +15,9 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from penguins.errors import WorkError
+from penguins.plots import k_distances_figure
 from penguins.sweep.context import SweepContext
-from penguins.sweep.fit import GroupResult, Outcome
+from penguins.sweep.fit import GridOfGroup, GroupResult, Outcome
 from penguins.sweep.model_files import local_folder, store_model
 from penguins.sweep.results import LoggedGroup, ResultRow, result_rows, table_text
 from penguins.text import format_number
@@ -29,6 +30,9 @@ LONGEST_NAME, LONGEST_GROUP_TAG = 250, 8000
 SWEEP = "sweep"
 # An artifact of every group: its own rows of the sweep's table.
 TABLE = "results.csv"
+# With eps=auto, artifacts and metrics of a group.
+K_DISTANCES, EPS_KNEE = "k_distances", "eps_knee"
+NO_BEST_VALUE = "no value has the index and keeps enough records: there is no best one"
 
 
 class _GroupError(WorkError):
@@ -58,54 +62,60 @@ def log_group(context: SweepContext, group: GroupResult) -> LoggedGroup:
         with _end_run_after_block(client, info.run_id):
             rows = _fill_group_run(client, context, group, info)
     except _GroupError as error:
-        return LoggedGroup(group.name, info.run_id, error.rows, group.best_eps, str(error))
-    return LoggedGroup(group.name, info.run_id, rows, group.best_eps)
+        return LoggedGroup(group.name, info.run_id, group.n_records, error.rows, str(error))
+    return LoggedGroup(group.name, info.run_id, group.n_records, rows)
 
 
 def _fill_group_run(client: MlflowClient, context: SweepContext, group: GroupResult, info: RunInfo) -> list[ResultRow]:
-    """Log the runs of every eps, then the metrics, the tags and the table of the group's own run."""
+    """Log the runs of every value, then the metrics, the tags and the table of the group's own run."""
     params, n_records = [Param("group", storable_text(group.name))], _metrics({"n_records": group.n_records})
     if group.failure:
         client.log_batch(info.run_id, params=params, metrics=n_records)
         raise _GroupError(group.failure, [])
     has_children = context.settings.has_child_runs
-    models = _log_eps_runs(context, group, info.run_id) if has_children else [("", "")] * len(group.outcomes)
+    models = _log_value_runs(context, group, info.run_id) if has_children else [("", "")] * len(group.outcomes)
     tags = [RunTag(key, text) for key, text in _group_tags(group).items()]
     client.log_batch(info.run_id, params=params, tags=tags, metrics=n_records + group_metrics(group))
     rows = result_rows(group, models)
-    _store_table(client, info, table_text(context.settings.group_by, rows))
+    _store_grids(client, context, group, info)
+    _store_text(client, info, table_text(context.settings.group_by, rows), TABLE)
     if failures := [failure for _, failure in models if failure]:
         raise _GroupError(f"{len(failures)} of its models could not be stored: {failures[0]}", rows)
     return rows
 
 
-def _log_eps_runs(context: SweepContext, group: GroupResult, parent_id: str) -> list[tuple[str, str]]:
-    """Log the run of each eps, several at a time where the store takes that.
+def _log_value_runs(context: SweepContext, group: GroupResult, parent_id: str) -> list[tuple[str, str]]:
+    """Log the run of each value, several at a time where the store takes that.
 
     Returns for each its model's URI and why the model could not be stored, both empty where there is none.
     """
 
-    def log_one(outcome: Outcome) -> tuple[str, str]:
+    def log_one(position: int) -> tuple[str, str]:
         try:
-            return _log_eps_run(context, group, outcome, parent_id), ""
+            return _log_value_run(context, group, position, parent_id), ""
         except _ModelError as error:
             return "", str(error)
 
     if context.n_parallel_runs == 1:
-        return [log_one(outcome) for outcome in group.outcomes]
+        return [log_one(position) for position in range(len(group.outcomes))]
     with ThreadPoolExecutor(min(context.n_parallel_runs, len(group.outcomes))) as pool:
-        return list(pool.map(log_one, group.outcomes))
+        return list(pool.map(log_one, range(len(group.outcomes))))
 
 
-def _log_eps_run(context: SweepContext, group: GroupResult, outcome: Outcome, parent_id: str) -> str:
-    """Log the run of one eps, and return its model's URI or an empty text."""
+def _log_value_run(context: SweepContext, group: GroupResult, position: int, parent_id: str) -> str:
+    """Log the run of the value at `position`, and return its model's URI or an empty text."""
     client = tracking_client(context.tracking_uri)
+    outcome = group.outcomes[position]
     eps = format_number(outcome.eps)
-    run_id = _create_run(client, context, run_name(group.name, f"-eps{eps}"), parent_id, _eps_tags(outcome)).run_id
+    suffix = f"-eps{eps}"
+    if len(context.settings.min_samples) > 1:
+        suffix += f"-min_samples{outcome.min_samples}"
+    tags = _value_tags(outcome, is_best=position == group.best)
+    run_id = _create_run(client, context, run_name(group.name, suffix), parent_id, tags).run_id
     with _end_run_after_block(client, run_id):
-        params = {"group": storable_text(group.name), "eps": eps, "min_samples": str(context.settings.min_samples)}
+        params = {"group": storable_text(group.name), "eps": eps, "min_samples": str(outcome.min_samples)}
         model = None
-        if outcome.eps in group.models:
+        if position in group.models:
             model = client.create_logged_model(context.experiment_id, MODEL, source_run_id=run_id, params=params)
         client.log_batch(
             run_id,
@@ -115,7 +125,7 @@ def _log_eps_run(context: SweepContext, group: GroupResult, outcome: Outcome, pa
         if model is None:
             return ""
         try:
-            store_model(client, group.models[outcome.eps], context.requirements, run_id, model)
+            store_model(client, group.models[position], group.example, context.requirements, run_id, model)
         except Exception as error:
             client.finalize_logged_model(model.model_id, "FAILED")
             raise _ModelError(f"eps {eps}: {failure_reason(error)}") from error
@@ -155,42 +165,71 @@ def storable_text(text: str) -> str:
     return text.replace("\0", "␀")
 
 
-def _store_table(client: MlflowClient, info: RunInfo, text: str) -> None:
+def _store_text(client: MlflowClient, info: RunInfo, text: str, name: str) -> None:
     if folder := local_folder(info.artifact_uri):
         os.makedirs(folder, exist_ok=True)
-        Path(folder, TABLE).write_text(text, encoding="utf-8")
+        Path(folder, name).write_text(text, encoding="utf-8")
     else:
-        client.log_text(info.run_id, text, TABLE)
+        client.log_text(info.run_id, text, name)
 
 
-def _eps_tags(outcome: Outcome) -> dict[str, str]:
-    """Return the tags of the run of one eps: why metrics are undefined, and how one was estimated."""
-    tags = {"undefined": outcome.reason, "estimated": outcome.estimated}
+def _store_grids(client: MlflowClient, context: SweepContext, group: GroupResult, info: RunInfo) -> None:
+    """Store the k-distances by which eps was proposed, as a table and, in a sweep of few groups, as a picture."""
+    for grid in group.grids:
+        name = K_DISTANCES + _suffix(group, grid)
+        lines = [f"{rank},{distance!r}" for rank, distance in enumerate(grid.distances)]
+        _store_text(client, info, "\n".join(["rank,distance", *lines, ""]), f"{name}.csv")
+        if context.with_pictures:
+            figure = k_distances_figure(grid.distances, grid.min_samples, grid.knee, (grid.lowest, grid.highest))
+            client.log_figure(info.run_id, figure, f"{name}.png")
+
+
+def _value_tags(outcome: Outcome, is_best: bool) -> dict[str, str]:
+    """Return the tags of the run of one value: whether it is the best, and why metrics are undefined or estimated."""
+    tags = {"best": "true" if is_best else "", "undefined": outcome.reason, "estimated": outcome.estimated}
     return {key: text for key, text in tags.items() if text}
 
 
 def _group_tags(group: GroupResult) -> dict[str, str]:
-    tags = {}
-    if group.best_eps is None:
-        tags["undefined"] = "no eps has the index and keeps enough records: there is no best one"
+    tags = {"undefined": NO_BEST_VALUE if group.best is None else "", "warning": group.warning}
     estimated = [f"eps {format_number(outcome.eps)}: {outcome.estimated}" for outcome in group.outcomes if outcome.estimated]
-    if estimated:
-        tags["estimated"] = "; ".join(estimated)[:LONGEST_TAG]
-    return tags
+    tags["estimated"] = "; ".join(estimated)
+    tags["eps_grid"] = "; ".join(
+        f"{format_number(grid.lowest)} to {format_number(grid.highest)} (min_samples {grid.min_samples})"
+        for grid in group.grids
+    )
+    return {key: text[:LONGEST_TAG] for key, text in tags.items() if text}
 
 
 def group_metrics(group: GroupResult) -> list[Metric]:
-    """Return the metrics of a group's run: of each eps as one step, in ascending order, and of the best eps as `best_…`."""
-    points = [
-        metric
-        for step, outcome in enumerate(group.outcomes)
-        for metric in _metrics({"eps": outcome.eps, **outcome.metrics}, step)
+    """Return the metrics of a group's run.
+
+    Those of the best value stand under their own names and as `best_…`. The curves of every metric are called `by_eps/…`, with
+    one step for each eps in ascending order; with several min_samples, `by_eps/min_samples5/…`.
+    """
+    metrics = [
+        *_curves(group),
+        *_metrics({f"{EPS_KNEE}{_suffix(group, grid)}": grid.knee for grid in group.grids if grid.knee}),
     ]
-    for outcome in group.outcomes:
-        if outcome.eps == group.best_eps:
-            best = {"eps": outcome.eps, **outcome.metrics}
-            points += _metrics({f"best_{name}": value for name, value in best.items()})
-    return points
+    if best := group.best_outcome:
+        of_best = {"eps": best.eps, "min_samples": best.min_samples, **best.metrics, "coverage": group.coverage(best)}
+        metrics += _metrics({**of_best, **{f"best_{name}": value for name, value in of_best.items()}})
+    return metrics
+
+
+def _suffix(group: GroupResult, grid: GridOfGroup) -> str:
+    return f"_min_samples{grid.min_samples}" if len(group.grids) > 1 else ""
+
+
+def _curves(group: GroupResult) -> list[Metric]:
+    numbers = sorted({outcome.min_samples for outcome in group.outcomes})
+    curves = []
+    for number in numbers:
+        prefix = f"by_eps/min_samples{number}" if len(numbers) > 1 else "by_eps"
+        for step, outcome in enumerate(one for one in group.outcomes if one.min_samples == number):
+            values = {"eps": outcome.eps, **outcome.metrics}
+            curves += _metrics({f"{prefix}/{name}": value for name, value in values.items()}, step)
+    return curves
 
 
 def _metrics(values: dict[str, float], step: int = 0, model_id: str | None = None) -> list[Metric]:

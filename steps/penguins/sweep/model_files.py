@@ -37,14 +37,24 @@ class _Template:
 _templates: dict[tuple[str, ...], _Template] = {}
 
 
-def store_model(client: MlflowClient, model: Pipeline, requirements: Sequence[str], run_id: str, logged: LoggedModel) -> None:
-    """Save a fitted pipeline as the artifacts of a logged model: in place on this machine, else through a temporary folder."""
+def store_model(
+    client: MlflowClient,
+    model: Pipeline,
+    example: Sequence[float],
+    requirements: Sequence[str],
+    run_id: str,
+    logged: LoggedModel,
+) -> None:
+    """Save a fitted pipeline as the artifacts of a logged model: in place on this machine, else through a temporary folder.
+
+    `example` is a row of the model's features, in the units of the table.
+    """
     if folder := local_folder(logged.artifact_location):
         os.makedirs(folder, exist_ok=True)
-        save_model(model, requirements, folder, run_id, logged.model_id)
+        save_model(model, example, requirements, folder, run_id, logged.model_id)
         return
     with tempfile.TemporaryDirectory() as folder:
-        save_model(model, requirements, folder, run_id, logged.model_id)
+        save_model(model, example, requirements, folder, run_id, logged.model_id)
         client.log_model_artifacts(logged.model_id, folder)
 
 
@@ -53,12 +63,14 @@ def local_folder(uri: str) -> str:
     return str(local_file_uri_to_path(uri)) if urlparse(uri).scheme in ("", "file") else ""
 
 
-def save_model(model: Pipeline, requirements: Sequence[str], folder: str, run_id: str, model_id: str) -> None:
+def save_model(
+    model: Pipeline, example: Sequence[float], requirements: Sequence[str], folder: str, run_id: str, model_id: str
+) -> None:
     """Save the model as MLflow does, with skops, under the ids that it has in the store."""
-    template = _template(model, requirements)
+    template = _template(model, example, requirements)
     for name, content in template.files.items():
         is_example = name.endswith("input_example.json")  # and serving_input_example.json
-        Path(folder, name).write_bytes(_replace_example(content, model) if is_example else content)
+        Path(folder, name).write_bytes(_replace_example(content, example) if is_example else content)
     skops.io.dump(model, Path(folder, template.model_file))
     description = template.description | {
         "run_id": run_id,
@@ -70,17 +82,17 @@ def save_model(model: Pipeline, requirements: Sequence[str], folder: str, run_id
     Path(folder, MLMODEL_FILE_NAME).write_text(yaml.dump(description, Dumper=DUMPER), encoding="utf-8")
 
 
-def _template(model: Pipeline, requirements: Sequence[str]) -> _Template:
-    """Return what models with this model's features have in common, as MLflow saves it.
+def _template(model: Pipeline, example: Sequence[float], requirements: Sequence[str]) -> _Template:
+    """Return what models with the features and the scaler of this one have in common, as MLflow saves it.
 
     It is kept, because that takes long. Two threads that come first at the same time may both make it: a lock could not be
     shipped to a worker.
     """
     scaler = model["scaler"]
-    key = (*scaler.feature_names_in_, *requirements)
+    key = (*scaler.feature_names_in_, *requirements, repr(scaler), model["dbscan"].metric)
     if key in _templates:
         return _templates[key]
-    example = pd.DataFrame([scaler.mean_], columns=scaler.feature_names_in_)
+    row = pd.DataFrame([example], columns=scaler.feature_names_in_)
     description = Model()
     with tempfile.TemporaryDirectory() as folder:
         mlflow.sklearn.save_model(
@@ -88,8 +100,8 @@ def _template(model: Pipeline, requirements: Sequence[str]) -> _Template:
             f"{folder}/model",
             mlflow_model=description,
             serialization_format="skops",
-            signature=ModelSignature(inputs=Schema([ColSpec(DataType.double, name) for name in example.columns])),
-            input_example=example,
+            signature=ModelSignature(inputs=Schema([ColSpec(DataType.double, name) for name in row.columns])),
+            input_example=row,
             pip_requirements=list(requirements),
         )
         files = {path.name: path.read_bytes() for path in Path(folder, "model").iterdir()}
@@ -98,8 +110,8 @@ def _template(model: Pipeline, requirements: Sequence[str]) -> _Template:
     return _templates.setdefault(key, _Template(description.to_dict(), model_file, others))
 
 
-def _replace_example(content: bytes, model: Pipeline) -> bytes:
-    """Put the means of the model's own group into MLflow's input example as its row."""
+def _replace_example(content: bytes, example: Sequence[float]) -> bytes:
+    """Put the example of the model's own group into MLflow's input example as its row."""
     document = json.loads(content)
-    document.get("dataframe_split", document)["data"] = [model["scaler"].mean_.tolist()]
+    document.get("dataframe_split", document)["data"] = [list(example)]
     return json.dumps(document).encode()

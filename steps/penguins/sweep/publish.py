@@ -1,12 +1,16 @@
 """The results of a whole sweep: as artifacts of its run, and on the terminal."""
 
+from collections import Counter
+
 import mlflow
+import numpy as np
 import pandas as pd
 from mlflow.entities import Run
 
 from penguins.clustering.indices import (
     CALINSKI_HARABASZ,
     DAVIES_BOULDIN,
+    DBCV,
     N_CLUSTERED_RECORDS,
     N_CLUSTERS,
     S_DBW,
@@ -15,12 +19,14 @@ from penguins.clustering.indices import (
 from penguins.plots import metrics_by_eps_figure
 from penguins.sweep.log_runs import TABLE
 from penguins.sweep.results import SweepResults, table_text
-from penguins.text import print_lines
+from penguins.sweep.settings import SweepSettings
+from penguins.text import print_lines, quote
 from penguins.tracking.artifacts import log_figure
 
-LONGEST_TABLE = 200
+LONGEST_TABLE, MOST_WARNINGS = 200, 10
 PANELS = {
     SILHOUETTE: "silhouette (highest is best)",
+    DBCV: "DBCV (highest is best)",
     CALINSKI_HARABASZ: "Calinski-Harabasz (highest is best)",
     DAVIES_BOULDIN: "Davies-Bouldin (lowest is best)",
     S_DBW: "S_Dbw (lowest is best)",
@@ -29,23 +35,51 @@ PANELS = {
 }
 
 
-def log_results(results: SweepResults, group_by: str) -> None:
+def log_results(results: SweepResults, settings: SweepSettings) -> None:
     """Log the table of all results as a file and as MLflow's own table, the picture of the indices, and the counts."""
     mlflow.log_metrics({"n_groups": len(results.groups), "groups_with_best_eps": len(results.best)})
-    mlflow.log_text(table_text(group_by, results.rows()), TABLE)
-    table = results.table(group_by)
+    mlflow.log_text(table_text(settings.group_by, results.rows()), TABLE)
+    table = results.table(settings.group_by)
     mlflow.log_table(table, "results.json")
-    log_figure(metrics_by_eps_figure(table, group_by, PANELS, results.best), "metrics_by_eps.png")
+    unit = {"haversine": "in kilometres", "none": "in the unit of the features"}
+    space = unit.get(settings.metric) or unit.get(settings.scale) or "in the scaled space"
+    figure = metrics_by_eps_figure(curves_in_picture(table, settings.group_by), settings.group_by, PANELS, f"eps ({space})")
+    log_figure(figure, "metrics_by_eps.png")
+
+
+def curves_in_picture(table: pd.DataFrame, group_by: str) -> pd.DataFrame:
+    """Return the rows of one min_samples for each group: that of its best value, or the first."""
+    best_first = table[table["eps"].notna()].sort_values("best", ascending=False, kind="stable")
+    chosen = best_first.groupby(group_by)["min_samples"].transform("first")
+    return best_first[best_first["min_samples"] == chosen].sort_index()
 
 
 def print_results(run: Run, results: SweepResults, group_by: str) -> None:
-    """Print the table unless it is too long to read, the best eps of each group, and the run's id."""
-    table = results.table(group_by).drop(columns="model_path")
-    best = table[table["eps"] == table[group_by].map(results.best)]
-    lines = [_format(table), ""] if len(table) <= LONGEST_TABLE else []
+    """Print the table unless it is too long to read, the best value of each group, the warnings, and the run's id."""
+    table = results.table(group_by).drop(columns=["model_path", "warning"])
+    best = table[table["best"]].drop(columns="best")
+    lines = [_format(table.drop(columns="best")), ""] if len(table) <= LONGEST_TABLE else []
     lines += [f"best eps of {len(best)} of {len(results.groups)} groups:"]
     lines += [_format(best.drop(columns="reason").head(LONGEST_TABLE))] if len(best) else []
-    print_lines(*lines, f"run: {run.info.run_id}")
+    print_lines(*lines, *_warning_lines(results), f"run: {run.info.run_id}")
+
+
+def _warning_lines(results: SweepResults) -> list[str]:
+    """Return a line for each group with a warning, or, where they are many, a line for each kind with the number of groups."""
+    warnings = results.warnings
+    if len(warnings) <= MOST_WARNINGS:
+        lines = [f"warning: {quote(name)}: {warning}" for name, warning in warnings.items()]
+    else:
+        kinds = Counter(kind for warning in warnings.values() for kind in warning.split("; "))
+        lines = [f"warning: {number} of {len(results.groups)} groups: {kind}" for kind, number in kinds.most_common()]
+    without = [group for name, group in results.groups.items() if name in warnings and not group.best]
+    if without:
+        sizes = [group.n_records for group in without]
+        lines.append(
+            f"The {len(without)} groups without a best value have {min(sizes)} to {max(sizes)} records, "
+            f"{np.median(sizes):g} in the median."
+        )
+    return lines
 
 
 def _format(table: pd.DataFrame) -> str:

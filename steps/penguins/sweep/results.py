@@ -1,4 +1,4 @@
-"""The results of a sweep: a row for each group and eps, and their table as CSV and as a data frame."""
+"""The results of a sweep: a row for each group and value, and their table as CSV and as a data frame."""
 
 import csv
 import io
@@ -8,30 +8,49 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from penguins.clustering.indices import INDICES, METRICS, N_CLUSTERED_RECORDS, N_CLUSTERS
-from penguins.sweep.fit import GroupResult, Outcome
+from penguins.clustering.indices import DBCV, INDICES, N_CLUSTERED_RECORDS, N_CLUSTERS
+from penguins.sweep.fit import GroupResult
 from penguins.text import is_number
 
 COUNTS = (N_CLUSTERS, N_CLUSTERED_RECORDS)
 # A group may have any name, and the csv module reads fields of 131,072 characters at most by default.
 csv.field_size_limit(2**31 - 1)
 
-RESULT_COLUMNS = ("eps", *METRICS, "model_path", "reason")
+# The metrics in the order of the table; `dbcv` came later, and columns stay where they are.
+EARLY_METRICS = (*[name for name in INDICES if name != DBCV], *COUNTS)
+LATE_COLUMNS = (DBCV, "min_samples", "n_records", "coverage", "best", "warning")
+RESULT_COLUMNS = ("eps", *EARLY_METRICS, "model_path", "reason", *LATE_COLUMNS)
 
 
 @dataclass(frozen=True)
 class ResultRow:
-    """The row of one group and eps: the defined metrics by name, the model's URI, and why something is missing."""
+    """The row of one group and value: the defined metrics by name, the model's URI, and why something is missing.
+
+    `eps` is NaN in a group that failed before it had any. `warning` says why the best value deserves doubt; in a group without
+    a best value it stands in every row.
+    """
 
     group: str
     eps: float
     metrics: Mapping[str, float]
     model_path: str
     reason: str
+    min_samples: int
+    n_records: int
+    best: bool = False
+    warning: str = ""
+
+    @property
+    def coverage(self) -> float | None:
+        """The share of the group's records that the clusters hold, if it is known."""
+        n_clustered = self.metrics.get(N_CLUSTERED_RECORDS)
+        return n_clustered / self.n_records if n_clustered is not None and self.n_records else None
 
     def cells(self) -> list[object]:
-        """Return the cells of the table: the group, then those of `RESULT_COLUMNS`, None where a metric is undefined."""
-        return [self.group, self.eps, *[self._cell(name) for name in METRICS], self.model_path, self.reason]
+        """Return the cells of the table: the group, then those of `RESULT_COLUMNS`, None where something is undefined."""
+        early = [None if math.isnan(self.eps) else self.eps, *[self._cell(name) for name in EARLY_METRICS]]
+        late = [self._cell(DBCV), self.min_samples, self.n_records, self.coverage, str(self.best).lower(), self.warning]
+        return [self.group, *early, self.model_path, self.reason, *late]
 
     def _cell(self, name: str) -> float | int | None:
         value = self.metrics.get(name)
@@ -42,13 +61,23 @@ class ResultRow:
 
 @dataclass(frozen=True)
 class LoggedGroup:
-    """One group as it was logged: its run, its rows in ascending order of eps, its best eps, and why it failed, if so."""
+    """One group as it was logged: its run, its rows in ascending order of eps and min_samples, and why it failed, if so."""
 
     name: str
     run_id: str
+    n_records: int
     rows: Sequence[ResultRow]
-    best_eps: float | None
     failure: str = ""
+
+    @property
+    def best(self) -> ResultRow | None:
+        """The row of the best value."""
+        return next((row for row in self.rows if row.best), None)
+
+    @property
+    def warning(self) -> str:
+        """Why the best value deserves doubt, or why there is none."""
+        return next((row.warning for row in self.rows if row.warning), "")
 
 
 @dataclass
@@ -62,9 +91,14 @@ class SweepResults:
         self.groups[group.name] = group
 
     @property
-    def best(self) -> dict[str, float]:
-        """The best eps of each group that has one."""
-        return {name: group.best_eps for name, group in self.groups.items() if group.best_eps is not None}
+    def best(self) -> dict[str, ResultRow]:
+        """The row of the best value of each group that has one."""
+        return {name: group.best for name, group in self.groups.items() if group.best}
+
+    @property
+    def warnings(self) -> dict[str, str]:
+        """The warning of each group that has one and did not fail."""
+        return {name: group.warning for name, group in self.groups.items() if group.warning and not group.failure}
 
     @property
     def failures(self) -> dict[str, str]:
@@ -72,13 +106,15 @@ class SweepResults:
         return {name: group.failure for name, group in self.groups.items() if group.failure}
 
     def rows(self) -> list[ResultRow]:
-        """Return the rows of all groups, sorted by group and eps."""
+        """Return the rows of all groups, sorted by group, eps and min_samples."""
         return [row for name in sorted(self.groups, key=group_sort_key) for row in self.groups[name].rows]
 
     def table(self, group_by: str) -> pd.DataFrame:
         """Return the rows as a data frame whose first column is called `group_by`."""
-        types = dict.fromkeys(COUNTS, "Int64") | dict.fromkeys(INDICES, "float64")
-        return pd.DataFrame([row.cells() for row in self.rows()], columns=[group_by, *RESULT_COLUMNS]).astype(types)
+        floats = ("eps", *INDICES, "coverage")
+        types = dict.fromkeys(COUNTS, "Int64") | dict.fromkeys(floats, "float64")
+        table = pd.DataFrame([row.cells() for row in self.rows()], columns=[group_by, *RESULT_COLUMNS])
+        return table.assign(best=table["best"] == "true").astype(types)
 
 
 def group_sort_key(name: str) -> tuple[int, float, str]:
@@ -88,16 +124,28 @@ def group_sort_key(name: str) -> tuple[int, float, str]:
 
 def result_rows(group: GroupResult, models: Sequence[tuple[str, str]]) -> list[ResultRow]:
     """Return the rows of a group; `models` holds for each outcome its model's URI and why it could not be stored."""
-    return [_result_row(group.name, outcome, *model) for outcome, model in zip(group.outcomes, models, strict=True)]
+    return [_result_row(group, position, *model) for position, model in enumerate(models)]
 
 
-def _result_row(group: str, outcome: Outcome, model_path: str, failure: str) -> ResultRow:
-    return ResultRow(group, outcome.eps, dict(outcome.metrics), model_path, failure or outcome.reason)
+def _result_row(group: GroupResult, position: int, model_path: str, failure: str) -> ResultRow:
+    outcome = group.outcomes[position]
+    is_best = position == group.best
+    return ResultRow(
+        group.name,
+        outcome.eps,
+        dict(outcome.metrics),
+        model_path,
+        failure or outcome.reason,
+        outcome.min_samples,
+        group.n_records,
+        is_best,
+        group.warning if is_best or group.best is None else "",
+    )
 
 
-def failure_rows(group: str, eps_values: Iterable[float], why: str) -> list[ResultRow]:
-    """Return the rows of a group that failed: without metrics, with the reason."""
-    return [ResultRow(group, eps, {}, "", why) for eps in sorted(eps_values)]
+def failure_rows(group: str, values: Iterable[tuple[float, int]], n_records: int, why: str) -> list[ResultRow]:
+    """Return the rows of a group that failed, for each value of eps and min_samples: without metrics, with the reason."""
+    return [ResultRow(group, eps, {}, "", why, min_samples, n_records) for eps, min_samples in values]
 
 
 def table_text(group_by: str, rows: Sequence[ResultRow]) -> str:
@@ -120,7 +168,21 @@ def parse_table(text: str) -> list[ResultRow]:
     for cells in lines:
         if len(cells) != len(RESULT_COLUMNS) + 1:
             raise ValueError(f"a row of {len(header)} columns has {len(cells)}")
-        group, eps, *values, path, reason = cells
-        metrics = {name: float(value) for name, value in zip(METRICS, values, strict=True) if value}
-        rows.append(ResultRow(group, float(eps), metrics, path, reason))
+        rows.append(_parse_row(cells))
     return rows
+
+
+def _parse_row(cells: Sequence[str]) -> ResultRow:
+    group, *texts = cells
+    cell = dict(zip(RESULT_COLUMNS, texts, strict=True))
+    return ResultRow(
+        group=group,
+        eps=float(cell["eps"] or "nan"),
+        metrics={name: float(cell[name]) for name in (*EARLY_METRICS, DBCV) if cell[name]},
+        model_path=cell["model_path"],
+        reason=cell["reason"],
+        min_samples=int(cell["min_samples"]),
+        n_records=int(cell["n_records"]),
+        best=cell["best"] == "true",
+        warning=cell["warning"],
+    )

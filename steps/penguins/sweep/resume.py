@@ -3,7 +3,7 @@
 A group is complete only if its run, its runs of all eps, its table and its models are.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from tempfile import TemporaryDirectory
@@ -62,7 +62,7 @@ def finished_groups(sweep: Run) -> list[LoggedGroup]:
 
 
 def _logged_group(run: Run, rows: Sequence[ResultRow]) -> LoggedGroup:
-    return LoggedGroup(rows[0].group, run.info.run_id, rows, run.data.metrics.get("best_eps"))
+    return LoggedGroup(rows[0].group, run.info.run_id, rows[0].n_records, rows)
 
 
 def end_late_groups(context: SweepContext, stale: Sequence[Run]) -> None:
@@ -97,15 +97,20 @@ def _complete_group(client: MlflowClient, context: SweepContext, runs: _GroupRun
         rows = parse_table(_table_text(run))
     except (MlflowException, OSError, ValueError):
         return None
-    if [row.eps for row in rows] != sorted(settings.eps):
+    found = [(row.eps, row.min_samples) for row in rows]
+    if settings.values is not None and found != settings.values:
+        return None
+    if {row.min_samples for row in rows} != set(settings.min_samples):
         return None
     if settings.has_child_runs:
-        finished = [child.data.params.get("eps") for child in runs.children if child.info.status == FINISHED]
-        if sorted(map(str, finished)) != sorted(map(format_number, settings.eps)):
+        params = [child.data.params for child in runs.children if child.info.status == FINISHED]
+        finished = [(of_child.get("eps"), of_child.get("min_samples")) for of_child in params]
+        if Counter(finished) != Counter((format_number(eps), str(min_samples)) for eps, min_samples in found):
             return None
-    group = _logged_group(run, rows)
-    if {row.eps for row in rows if row.model_path} != settings.models_to_log(group.best_eps):
+    best = next((position for position, row in enumerate(rows) if row.best), None)
+    if {position for position, row in enumerate(rows) if row.model_path} != settings.models_to_log(len(rows), best):
         return None
+    group = _logged_group(run, rows)
     if not all(_is_complete_model(client, row.model_path) for row in rows if row.model_path):
         return None
     return group

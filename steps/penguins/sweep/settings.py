@@ -4,6 +4,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+from penguins.cli.parameters import AutoEps
+
 
 @dataclass(frozen=True)
 class SweepSettings:
@@ -11,14 +13,16 @@ class SweepSettings:
 
     group_by: str
     features: tuple[str, ...]
-    eps: tuple[float, ...]
-    min_samples: int
-    select_by: str = "s-dbw"
+    eps: AutoEps | tuple[float, ...]
+    min_samples: tuple[int, ...]
+    select_by: str = "stability"
     min_coverage: float = 0.5
     runs: str = "all"
     models: str = "all"
     log_from: str = "driver"
     seed: int = 0
+    metric: str = "euclidean"
+    scale: str = "standard"
 
     @classmethod
     def from_parameters(cls, parameters: Any) -> "SweepSettings":
@@ -27,7 +31,7 @@ class SweepSettings:
 
     @property
     def has_child_runs(self) -> bool:
-        """Whether each eps has a run of its own."""
+        """Whether each value has a run of its own."""
         return self.runs == "all"
 
     @property
@@ -36,14 +40,27 @@ class SweepSettings:
         return self.log_from == "executors"
 
     @property
+    def values(self) -> list[tuple[float, int]] | None:
+        """Every eps with every min_samples, sorted; None where each group has an eps grid of its own."""
+        if isinstance(self.eps, AutoEps):
+            return None
+        return sorted((eps, number) for eps in self.eps for number in self.min_samples)
+
+    @property
+    def most_values(self) -> int:
+        """The largest number of values that a group has."""
+        n_eps = self.eps.n_values if isinstance(self.eps, AutoEps) else len(self.eps)
+        return n_eps * len(self.min_samples)
+
+    @property
     def most_models_per_group(self) -> int:
         """The largest number of models that a group logs."""
-        return len(self.models_to_log(self.eps[0]))
+        return len(self.models_to_log(self.most_values, 0))
 
-    def models_to_log(self, best_eps: float | None) -> set[float]:
-        """Return the eps values whose models are logged in a group with this best eps."""
+    def models_to_log(self, n_values: int, best: int | None) -> set[int]:
+        """Return the positions of the values whose models are logged, in a group of `n_values` with the best one at `best`."""
         if not self.has_child_runs or self.models == "none":
             return set()
         if self.models == "all":
-            return set(self.eps)
-        return set() if best_eps is None else {best_eps}
+            return set(range(n_values))
+        return set() if best is None else {best}

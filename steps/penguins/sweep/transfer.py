@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from penguins.sweep.fit import GroupResult, Outcome
+from penguins.sweep.fit import GridOfGroup, GroupResult, Outcome
 from penguins.sweep.results import LoggedGroup, ResultRow, group_sort_key
 
 SCHEMA = "group string, result string, model binary"
@@ -21,17 +21,26 @@ LARGEST_PAYLOAD = 256 << 20
 
 def fitted_group_to_frame(group: GroupResult) -> pd.DataFrame:
     """Return a group as rows of `SCHEMA`, one for each value. A group that is too large is returned as a failure."""
-    shared = {"n_records": group.n_records, "best_eps": group.best_eps, "failure": group.failure}
+    shared: dict[str, Any] = {
+        "n_records": group.n_records,
+        "best": group.best,
+        "warning": group.warning,
+        "failure": group.failure,
+    }
+    shared["example"] = list(group.example)
     results = [json.dumps(shared | {"outcome": asdict(outcome)}) for outcome in group.outcomes]
+    if results and group.grids:  # once is enough
+        results[0] = json.dumps(json.loads(results[0]) | {"grids": [asdict(grid) for grid in group.grids]})
     # The models are scikit-learn's own objects, from this sweep's workers.
-    models = [pickle.dumps(group.models[outcome.eps]) if outcome.eps in group.models else None for outcome in group.outcomes]
+    fitted = [group.models.get(position) for position in range(len(group.outcomes))]
+    models = [None if model is None else pickle.dumps(model) for model in fitted]
     size = sum(map(len, results)) + sum(len(model) for model in models if model)
     if size > LARGEST_PAYLOAD:
         why = (
             f"its fitted models take {size >> 20} MiB, more than Spark carries to the driver for one group "
             f"({LARGEST_PAYLOAD >> 20} MiB): run with log_from=executors, or with models=best or none"
         )
-        return _frame(group.name, [json.dumps(shared | {"best_eps": None, "failure": why})], [None])
+        return _frame(group.name, [json.dumps(shared | {"best": None, "failure": why})], [None])
     return _frame(group.name, results or [json.dumps(shared)], models or [None])
 
 
@@ -54,12 +63,17 @@ def fitted_groups_from_rows(rows: Iterable[Any]) -> list[GroupResult]:
 
 
 def _fitted_group(name: str, values: list[tuple[dict[str, Any], Any]]) -> GroupResult:
-    shared = values[0][0]
-    pairs = [(Outcome(**result["outcome"]), model) for result, model in values if "outcome" in result]
-    pairs.sort(key=lambda pair: pair[0].eps)
-    models = {outcome.eps: pickle.loads(model) for outcome, model in pairs if model is not None}  # noqa: S301  # our workers'
-    outcomes = [outcome for outcome, _ in pairs]
-    return GroupResult(name, shared["n_records"], outcomes, shared["best_eps"], shared["failure"], models)
+    shared = {key: value for key, value in values[0][0].items() if key not in ("outcome", "grids")}
+    found = [(Outcome(**result["outcome"]), model) for result, model in values if "outcome" in result]
+    found.sort(key=lambda pair: (pair[0].eps, pair[0].min_samples))
+    grids = [GridOfGroup(**grid) for result, _ in values for grid in result.get("grids", ())]
+    models = {
+        position: pickle.loads(model)  # noqa: S301  # our workers'
+        for position, (_, model) in enumerate(found)
+        if model is not None
+    }
+    outcomes = [outcome for outcome, _ in found]
+    return GroupResult(name, outcomes=outcomes, grids=grids, models=models, **shared)
 
 
 def logged_groups_from_rows(rows: Iterable[Any]) -> list[LoggedGroup]:

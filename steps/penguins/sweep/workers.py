@@ -6,7 +6,7 @@ import pandas as pd
 from mlflow import set_tracking_uri
 
 from penguins.sweep.context import SweepContext
-from penguins.sweep.fit import GroupResult, best_outcome, sweep
+from penguins.sweep.fit import GridOfGroup, GroupResult, SweepFit, sweep
 from penguins.sweep.log_runs import log_group
 from penguins.sweep.settings import SweepSettings
 from penguins.sweep.transfer import fitted_group_to_frame, logged_group_to_frame
@@ -31,15 +31,30 @@ def fit_group(records: pd.DataFrame, settings: SweepSettings) -> GroupResult:
     ordered = records.sort_values(ORDER) if ORDER in records else records.sort_values(list(records.columns))
     X = pd.DataFrame({feature: ordered[feature_column(index)] for index, feature in enumerate(settings.features)})
     try:
-        fit = sweep(X, settings.eps, settings.min_samples, settings.seed)
+        fit = sweep(X, settings.eps, settings.min_samples, settings.seed, settings.metric, settings.scale)
+        choice = fit.choose(settings.select_by, settings.min_coverage)
     except Exception as error:  # noqa: BLE001  # any failure is this group's result
         kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
         return GroupResult(name, len(X), [], None, failure=kind + one_line(error))
-    best = best_outcome(fit.outcomes, len(X), settings.select_by, settings.min_coverage)
-    best_eps = best.eps if best else None
-    to_log = settings.models_to_log(best_eps)
-    models = {outcome.eps: fit.model(index) for index, outcome in enumerate(fit.outcomes) if outcome.eps in to_log}
-    return GroupResult(name, len(X), fit.outcomes, best_eps, models=models)
+    to_log = settings.models_to_log(len(fit.outcomes), choice.position)
+    models = {position: fit.model(position) for position in to_log}
+    return GroupResult(
+        name,
+        len(X),
+        fit.outcomes,
+        choice.position,
+        choice.warning,
+        grids=_grids(fit),
+        example=X.mean().tolist(),
+        models=models,
+    )
+
+
+def _grids(fit: SweepFit) -> list[GridOfGroup]:
+    return [
+        GridOfGroup(min_samples, grid.values[0], grid.values[-1], grid.distances.tolist(), grid.knee)
+        for min_samples, grid in fit.grids.items()
+    ]
 
 
 def fit_in_worker(records: pd.DataFrame, settings: SweepSettings) -> pd.DataFrame:

@@ -24,7 +24,7 @@ from penguins.sweep.fit import GroupResult
 from penguins.sweep.results import LoggedGroup
 from penguins.sweep.settings import SweepSettings
 
-SETTINGS = SweepSettings("island", tuple(FEATURES), dbscan_sweep.Parameters().eps, min_samples=3)
+SETTINGS = SweepSettings("island", tuple(FEATURES), dbscan_sweep.Parameters().eps, min_samples=(3,))
 UNREACHABLE, SERVERLESS = "must be driver where the workers cannot reach", "must be driver on serverless compute"
 
 
@@ -61,7 +61,7 @@ def test_a_slice_has_a_group_for_every_task_that_runs_at_the_same_time() -> None
 def test_the_workers_get_the_columns_under_names_that_spark_cannot_misread(store: Store, session: SparkSession) -> None:
     table = pd.DataFrame({"a.b": ["x", "y"], "group": [1.5, 2.5], "`*": [3.5, 4.5]})
     table.to_csv("odd.csv", index=False)
-    settings = SweepSettings("a.b", ("`*", "group"), (0.5,), min_samples=1)
+    settings = SweepSettings("a.b", ("`*", "group"), (0.5,), min_samples=(1,))
     columns = {"a.b": "group_by", "`*": "features", "group": "features"}
     for ordered in (True, False):
         with mlflow.start_run():
@@ -135,7 +135,7 @@ def test_a_store_that_fails_ends_the_sweep_with_the_way_to_continue(store: Store
         raise MlflowException("no answer\nfrom the store")
 
     monkeypatch.setattr("penguins.sweep.driver.log_group", fail)
-    context = sweep_context(store.client.create_run("1").info.run_id, SETTINGS)
+    context = sweep_context(store.client.create_run("1").info.run_id, SETTINGS, n_groups=3)
     with pytest.raises(WorkError) as failed:
         log_on_driver(fitted_group("Torgersen", SETTINGS), context)
     assert str(failed.value) == (

@@ -13,6 +13,7 @@ from mlflow.exceptions import MlflowException
 from stores import SEED_ROWS, Store
 from sweeps import FEATURES, fitted_group, model_statuses, results, statuses
 
+from penguins.cli.parameters import AutoEps
 from penguins.sweep.context import SweepContext, sweep_context
 from penguins.sweep.fit import GroupResult, Outcome
 from penguins.sweep.log_runs import end_open_runs, log_group, run_name, storable_text
@@ -22,7 +23,7 @@ from penguins.sweep.settings import SweepSettings
 from penguins.tracking.artifacts import log_dataset
 from penguins.tracking.store import RETRIES, restore_retries, search_runs
 
-SETTINGS = SweepSettings("island", tuple(FEATURES), (0.7, 0.9), min_samples=3)
+SETTINGS = SweepSettings("island", tuple(FEATURES), (0.7, 0.9), min_samples=(3,))
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def context(store: Store) -> Iterator[SweepContext]:
         mlflow.set_tags({"mlflow.source.git.commit": "a commit", "mlflow.note.content": "of the sweep alone"})
     store.client.update_run(run.info.run_id, status="RUNNING")
     with restore_retries():
-        yield sweep_context(run.info.run_id, SETTINGS)
+        yield sweep_context(run.info.run_id, SETTINGS, n_groups=3)
 
 
 def change_settings(context: SweepContext, **changes: Any) -> SweepContext:
@@ -68,23 +69,85 @@ def test_a_group_and_each_eps_has_a_run_with_its_parameters_metrics_and_what_it_
 
 
 def test_the_runs_say_why_metrics_are_undefined_and_which_are_estimated(store: Store, context: SweepContext) -> None:
-    outcomes = [Outcome(0.7, {"n_clusters": 1}, "one cluster", ""), Outcome(0.9, {"silhouette": 0.5}, "", "from 10 records")]
-    log_group(change_settings(context, models="none"), GroupResult("a", 9, outcomes, None))
+    outcomes = [
+        Outcome(0.7, {"n_clusters": 1}, "one cluster", "", 3),
+        Outcome(0.9, {"silhouette": 0.5}, "", "from 10 records", 3),
+    ]
+    log_group(change_settings(context, models="none"), GroupResult("a", 9, outcomes, None, "doubt"))
     run = store.only("a")
-    assert run.data.tags["undefined"] == "no eps has the index and keeps enough records: there is no best one"
+    assert run.data.tags["undefined"] == "no value has the index and keeps enough records: there is no best one"
+    assert run.data.tags["warning"] == "doubt"
     assert run.data.tags["estimated"] == "eps 0.9: from 10 records"
     assert store.only("a-eps0.7").data.tags["undefined"] == "one cluster"
     assert store.only("a-eps0.9").data.tags["estimated"] == "from 10 records"
     assert "best_eps" not in run.data.metrics
-    assert results(store, run)["reason"].tolist()[0] == "one cluster"
+    table = results(store, run)
+    assert table["reason"].tolist()[0] == "one cluster"
+    assert (table["warning"].tolist(), table["best"].tolist()) == (["doubt"] * 2, [False] * 2)
 
 
 def test_a_group_that_could_not_be_computed_is_failed_with_the_reason(store: Store, context: SweepContext) -> None:
     logged = log_group(context, GroupResult("a", 9, [], None, failure="infinite values in x"))
-    assert (logged.failure, logged.rows, logged.best_eps) == ("infinite values in x", [], None)
+    assert (logged.failure, logged.rows, logged.best) == ("infinite values in x", [], None)
     run = store.only("a")
     assert (run.info.status, run.data.tags["error"]) == ("FAILED", "infinite values in x")
     assert run.data.metrics == {"n_records": 9}
+
+
+def test_the_run_of_a_group_has_the_best_metrics_the_curves_and_the_best_child_is_marked(
+    store: Store, context: SweepContext
+) -> None:
+    group = dataclasses.replace(fitted_group("Torgersen", SETTINGS), best=1, warning="doubt")
+    logged = log_group(context, group)
+    run = store.only("Torgersen")
+    first, best = group.outcomes
+    metrics = run.data.metrics
+    assert (metrics["eps"], metrics["min_samples"], metrics["coverage"]) == (0.9, 3, best.metrics["n_clustered_records"] / 47)
+    for name, value in best.metrics.items():
+        assert metrics[name] == metrics[f"best_{name}"] == pytest.approx(value)
+    history = store.client.get_metric_history(run.info.run_id, "by_eps/silhouette")
+    assert [(point.step, point.value) for point in history] == [
+        (step, pytest.approx(one.metrics["silhouette"])) for step, one in enumerate((first, best))
+    ]
+    assert [point.value for point in store.client.get_metric_history(run.info.run_id, "by_eps/eps")] == [0.7, 0.9]
+    assert run.data.tags["warning"] == "doubt"
+    children = store.children(run)
+    assert {name: child.data.tags.get("best") for name, child in children.items()} == {
+        "Torgersen-eps0.7": None, "Torgersen-eps0.9": "true"
+    }  # fmt: skip
+    assert [(row.best, row.warning) for row in logged.rows] == [(False, ""), (True, "doubt")]
+
+
+def test_several_min_samples_have_curves_and_runs_of_their_own(store: Store, context: SweepContext) -> None:
+    context = change_settings(context, min_samples=(3, 5), models="none")
+    group = fitted_group("Torgersen", context.settings)
+    log_group(context, group)
+    run = store.only("Torgersen")
+    names = [f"Torgersen-eps{eps}-min_samples{number}" for eps in (0.7, 0.9) for number in (3, 5)]
+    assert sorted(store.children(run)) == names
+    for number in (3, 5):
+        expected = [one.metrics["n_clusters"] for one in group.outcomes if one.min_samples == number]
+        curve = store.client.get_metric_history(run.info.run_id, f"by_eps/min_samples{number}/n_clusters")
+        assert [point.value for point in curve] == expected
+
+
+@pytest.mark.parametrize("n_groups", [3, 31])
+def test_an_automatic_grid_is_logged_with_its_distances_its_knee_and_a_picture_where_groups_are_few(
+    store: Store, context: SweepContext, n_groups: int
+) -> None:
+    settings = dataclasses.replace(SETTINGS, eps=AutoEps(5), models="none")
+    context = sweep_context(context.sweep_id, settings, n_groups)
+    log_group(context, fitted_group("Dream", settings))
+    run = store.only("Dream")
+    pictures = {"k_distances.png"} if n_groups == 3 else set()
+    assert store.artifacts(run) == {"results.csv", "k_distances.csv"} | pictures
+    distances = pd.read_csv(store.artifact(run, "k_distances.csv"))
+    assert list(distances) == ["rank", "distance"]
+    assert len(distances) == 123
+    assert distances["distance"].is_monotonic_increasing
+    assert run.data.metrics["eps_knee"] in distances["distance"].tolist()
+    eps = results(store, run)["eps"].tolist()
+    assert run.data.tags["eps_grid"] == f"{eps[0]:g} to {eps[-1]:g} (min_samples 3)"
 
 
 def fail_to_store(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:

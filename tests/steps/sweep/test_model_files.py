@@ -27,10 +27,14 @@ def model(seed: int = 0, features: tuple[str, ...] = ("a", "b")) -> Pipeline:
     return sweep(records, (0.5,), min_samples=3).model(0)
 
 
+def example_of(one: Pipeline) -> list[float]:
+    return [float(number) for number in range(len(one["scaler"].feature_names_in_))]
+
+
 def save(folder: Path, one: Pipeline, name: str = "1") -> tuple[dict[str, bytes], dict[str, Any]]:
     """Save a model and return its files and its description."""
     folder.mkdir()
-    save_model(one, REQUIREMENTS, str(folder), f"run {name}", f"m-{name}")
+    save_model(one, example_of(one), REQUIREMENTS, str(folder), f"run {name}", f"m-{name}")
     files = {path.name: path.read_bytes() for path in folder.iterdir()}
     return files, yaml.safe_load(files["MLmodel"])
 
@@ -43,7 +47,7 @@ def test_the_files_are_those_that_mlflow_itself_saves(tmp_path: Path) -> None:
         mlflow_model=description,
         serialization_format="skops",
         signature=mlflow.models.ModelSignature(inputs=Schema([ColSpec(DataType.double, name) for name in ("a", "b")])),
-        input_example=pd.DataFrame([one["scaler"].mean_], columns=["a", "b"]),
+        input_example=pd.DataFrame([example_of(one)], columns=["a", "b"]),
         pip_requirements=REQUIREMENTS,
     )
     plain = {path.name: path.read_bytes() for path in (tmp_path / "plain").iterdir()}
@@ -68,13 +72,29 @@ def test_a_saved_model_has_its_own_ids_size_and_example(tmp_path: Path) -> None:
         assert (found["run_id"], found["model_id"], found["model_uuid"]) == (f"run {name}", f"m-{name}", f"m-{name}")
         assert found["model_size_bytes"] == sum(len(content) for key, content in files.items() if key != "MLmodel")
         example = json.loads(files["input_example.json"])
-        assert example == {"columns": ["a", "b"], "data": [one["scaler"].mean_.tolist()]}
+        assert example == {"columns": ["a", "b"], "data": [example_of(one)]}
 
 
 def test_models_with_other_features_have_another_schema(tmp_path: Path) -> None:
     save(tmp_path / "1", model())
     _, found = save(tmp_path / "2", model(features=("x", "y", "z, in mm")))
     assert [column["name"] for column in json.loads(found["signature"]["inputs"])] == ["x", "y", "z, in mm"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"scale": "none"}, {"metric": "haversine"}, {"scale": "standard"}],
+    ids=lambda options: next(iter(options.values())),
+)
+def test_models_of_every_metric_and_scale_are_loaded_as_they_were_fitted(tmp_path: Path, options: dict[str, Any]) -> None:
+    records = pd.DataFrame(np.random.default_rng(0).normal(size=(30, 2)), columns=["a", "b"])
+    one = sweep(records, (0.5,), 3, **options).model(0)
+    save(tmp_path / "1", one)
+    loaded = load_sklearn_model(str(tmp_path / "1"))
+    assert np.array_equal(loaded["scaler"].transform(records), one["scaler"].transform(records))
+    assert loaded["dbscan"].get_params() == one["dbscan"].get_params()
+    assert np.array_equal(loaded["dbscan"].labels_, one["dbscan"].labels_)
+    assert np.array_equal(loaded["dbscan"].components_, one["dbscan"].components_)
 
 
 @pytest.mark.parametrize("where", ["a folder of this machine", "elsewhere"])
@@ -85,7 +105,7 @@ def test_a_stored_model_is_loaded_without_pickle_as_it_was_fitted(
         monkeypatch.setattr("penguins.sweep.model_files.local_folder", lambda _: "")
     one, run = model(), store.client.create_run("1")
     logged: LoggedModel = store.client.create_logged_model("1", "model", source_run_id=run.info.run_id)
-    store_model(store.client, one, REQUIREMENTS, run.info.run_id, logged)
+    store_model(store.client, one, example_of(one), REQUIREMENTS, run.info.run_id, logged)
     store.client.finalize_logged_model(logged.model_id, "READY")
     loaded = load_sklearn_model(f"models:/{logged.model_id}")
     for name, value in vars(one["dbscan"]).items():

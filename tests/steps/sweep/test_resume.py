@@ -14,13 +14,13 @@ from penguins.sweep.results import table_text
 from penguins.sweep.resume import delete_duplicates, end_late_groups, finished_groups, recover_groups
 from penguins.sweep.settings import SweepSettings
 
-SETTINGS = SweepSettings("island", tuple(FEATURES), (0.5, 0.9), min_samples=3, models="none")
+SETTINGS = SweepSettings("island", tuple(FEATURES), (0.5, 0.9), min_samples=(3,), models="none")
 
 
 def new_context(store: Store, **changes: Any) -> SweepContext:
     """Return the context of a sweep that has just begun."""
     run = store.client.create_run("1", run_name="dbscan_sweep")
-    return sweep_context(run.info.run_id, replace(SETTINGS, **changes))
+    return sweep_context(run.info.run_id, replace(SETTINGS, **changes), n_groups=3)
 
 
 def sweep_of(store: Store, context: SweepContext) -> Run:
@@ -61,7 +61,7 @@ def test_a_group_is_recovered_under_its_own_name(store: Store, monkeypatch: pyte
 def test_the_groups_of_a_finished_sweep_are_found_with_their_rows_and_their_best_eps(store: Store) -> None:
     context = new_context(store)
     logged = [log_group(context, fitted_group(island, SETTINGS)) for island in ISLANDS]
-    assert [group.best_eps for group in logged] == [0.5, 0.9, 0.9]
+    assert [group.best.eps for group in logged if group.best] == [0.9, 0.9, 0.9]
     text = table_text("island", [row for group in logged for row in group.rows])
     store.client.log_text(context.sweep_id, text, "results.csv")
     assert finished_groups(sweep_of(store, context)) == logged

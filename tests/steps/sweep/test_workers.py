@@ -17,7 +17,7 @@ from penguins.sweep.driver import _worker_function
 from penguins.sweep.settings import SweepSettings
 from penguins.sweep.workers import GROUP, ORDER, fit_group
 
-SETTINGS = SweepSettings("g", ("a", "b"), (0.5, 1.0), min_samples=2)
+SETTINGS = SweepSettings("g", ("a", "b"), (0.5, 1.0), min_samples=(2,))
 
 
 def records(seed: int = 0) -> pd.DataFrame:
@@ -28,7 +28,7 @@ def records(seed: int = 0) -> pd.DataFrame:
 def test_the_features_have_the_names_of_the_table_again() -> None:
     group = fit_group(records(), SETTINGS)
     assert (group.name, group.n_records, group.failure) == ("x", 30, "")
-    assert group.models[0.5]["scaler"].feature_names_in_.tolist() == ["a", "b"]
+    assert group.models[0]["scaler"].feature_names_in_.tolist() == ["a", "b"]
 
 
 @pytest.mark.parametrize("with_order", [True, False])
@@ -36,12 +36,12 @@ def test_the_order_in_which_the_records_arrive_does_not_matter(with_order: bool)
     table = records().assign(**{ORDER: range(30)}) if with_order else records()
     one, other = (fit_group(arrived, SETTINGS) for arrived in (table, table.sample(frac=1, random_state=1)))
     assert one.outcomes == other.outcomes
-    assert one.models[0.5]["dbscan"].labels_.tolist() == other.models[0.5]["dbscan"].labels_.tolist()
+    assert one.models[0]["dbscan"].labels_.tolist() == other.models[0]["dbscan"].labels_.tolist()
 
 
 def test_the_records_are_in_the_order_of_the_table() -> None:
     table = records().assign(**{ORDER: range(30)})
-    scaled = fit_group(table.iloc[::-1], replace(SETTINGS, min_samples=1)).models[0.5]["dbscan"].components_
+    scaled = fit_group(table.iloc[::-1], replace(SETTINGS, min_samples=(1,))).models[0]["dbscan"].components_
     expected = table[["feature_0", "feature_1"]].to_numpy()
     assert np.allclose(scaled, (expected - expected.mean(axis=0)) / expected.std(axis=0))
 
@@ -58,20 +58,20 @@ def test_whatever_fails_becomes_the_failure_of_the_group(
 
     monkeypatch.setattr("penguins.sweep.workers.sweep", fail)
     group = fit_group(records(), SETTINGS)
-    assert (group.failure, group.outcomes, group.best_eps, group.n_records) == (failure, [], None, 30)
+    assert (group.failure, group.outcomes, group.best, group.n_records) == (failure, [], None, 30)
 
 
-@pytest.mark.parametrize(("models", "expected"), [("all", [0.5, 1.0]), ("best", [1.0]), ("none", [])])
-def test_only_the_models_that_are_to_be_logged_are_made(models: str, expected: list[float]) -> None:
+@pytest.mark.parametrize(("models", "expected"), [("all", [0, 1]), ("best", [1]), ("none", [])])
+def test_only_the_models_that_are_to_be_logged_are_made(models: str, expected: list[int]) -> None:
     far_apart = records().assign(feature_0=[0.0, 9.0] * 15)
     group = fit_group(far_apart, replace(SETTINGS, models=models, min_coverage=1.0))
-    assert group.best_eps == 1.0
+    assert group.best == 1
     assert list(group.models) == expected
 
 
 def test_a_worker_that_only_computes_needs_neither_mlflow_nor_this_package(store: Store, tmp_path: Path) -> None:
     run = store.client.create_run("0")
-    function = _worker_function(sweep_context(run.info.run_id, SETTINGS))
+    function = _worker_function(sweep_context(run.info.run_id, SETTINGS, n_groups=1))
     (tmp_path / "work").write_bytes(cloudpickle.dumps((function, records())))  # type: ignore[no-untyped-call]
     program = (
         "import pickle, sys\nfunction, records = pickle.load(open(sys.argv[1], 'rb'))\nprint(len(function(records)))\n"

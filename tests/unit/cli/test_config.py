@@ -94,7 +94,7 @@ def test_what_is_no_file_is_refused(entries: dict[str, dict[str, object]], confi
 @pytest.mark.parametrize(
     ("step", "name", "value", "rule"),
     [
-        ("dbscan_sweep", "eps", "[0.5, -1]", "a list without"),
+        ("dbscan_sweep", "eps", "[0.5, -1]", "auto, auto:N with N in"),
         ("dbscan_sweep", "min_coverage", "2", "a float in [0, 1]"),
         ("dbscan_sweep", "features", "''", "a list without"),
         ("logistic_regression", "test_size", "2", "a float in (0, 1)"),

@@ -10,7 +10,9 @@ from penguins.cli.parameters import (
     FRACTION,
     POSITIVE,
     SEED,
+    AutoEps,
     Choice,
+    EpsValues,
     Flag,
     Integer,
     ListOf,
@@ -42,7 +44,7 @@ class Parameters:
     group_by: str = parameter("island", COLUMN, "a column")
     features: tuple[str, ...] = parameter("a,b", COLUMNS, "columns")
     eps: tuple[float, ...] = eps_parameter()
-    min_samples: int = min_samples_parameter()
+    min_samples: tuple[int, ...] = min_samples_parameter()
     min_coverage: float = parameter("0.5", Real(0, 1, closed=True), "a share")
     models: str = parameter("all", MODELS, "a choice")
     resume: bool = resume_parameter()
@@ -58,6 +60,9 @@ class Parameters:
         (ListOf(POSITIVE), "[0.1, 0.2, 0.5]", (0.1, 0.2, 0.5)),
         (ListOf(POSITIVE), "1e-3", (0.001,)),
         (ListOf(POSITIVE), " .5 , 2 ", (0.5, 2.0)),
+        (EpsValues(), "0.5,0.1", (0.5, 0.1)),
+        (EpsValues(), " auto ", AutoEps(40)),
+        (EpsValues(), "auto:20", AutoEps(20)),
         (COLUMNS, '["bill, in mm", "sex"]', ("bill, in mm", "sex")),
         (COLUMNS, "['a', b]", ("a", "b")),
         (ListOf(MODELS), "[best, none]", ("best", "none")),
@@ -77,10 +82,33 @@ def test_a_value_is_read_in_each_way_of_writing_it(rule: Rule, text: str, value:
 
 @pytest.mark.parametrize(
     "text",
-    ["-1,0.5", "0.5,-1", "0", "nan", "inf", "0.1,0.1", "0.1,0.10", "", ",", "0.1,,2", "1_0", "[]", "a", "[" * 5000 + "]"],
+    [
+        "-1,0.5",
+        "0.5,-1",
+        "0",
+        "nan",
+        "inf",
+        "0.1,0.1",
+        "0.1,0.10",
+        "",
+        ",",
+        "0.1,,2",
+        "1_0",
+        "[]",
+        "a",
+        "[" * 5000 + "]",
+        "auto:",
+        "auto:1",
+        "auto:201",
+        "auto:x",
+        "auto,1",
+        "Auto",
+    ],
 )
 def test_eps_must_be_positive_numbers_without_repetition(text: str) -> None:
-    with pytest.raises(InputError, match=r"^The 'eps' parameter must be a list without repetition.* a float in \(0, inf\)"):
+    with pytest.raises(
+        InputError, match=r"^The 'eps' parameter must be auto, auto:N .*, or a list without repetition.* a float in \(0, inf\)"
+    ):
         parse_parameters(Parameters, {"eps": text})
 
 
@@ -91,7 +119,7 @@ def test_eps_must_be_positive_numbers_without_repetition(text: str) -> None:
         ("seed", "-1", "an integer in [0, 4294967295]"),
         ("seed", "05", "an integer in [0, 4294967295]"),
         ("seed", "9" * 5000, "an integer in [0, 4294967295]"),
-        ("min_samples", "0", "an integer in [1, 2147483647]"),
+        ("min_samples", "0", "a list without repetition, as in a,b or [a, b], each an integer in [1, 2147483647]"),
         ("min_coverage", "1.1", "a float in [0, 1]"),
         ("models", "some", "one of all, best, none"),
         ("models", "", "one of all, best, none"),
@@ -159,6 +187,8 @@ def test_all_parameters_except_the_experiment_are_written_and_read_back_the_same
         (1.0, "1"),
         (True, "true"),
         ((0.5, 1.0), "0.5,1"),
+        (AutoEps(40), "auto"),
+        (AutoEps(20), "auto:20"),
         (["a", "b"], "a,b"),
         (["a,b", "c"], '["a,b", "c"]'),
         (["é,", "c"], '["é,", "c"]'),

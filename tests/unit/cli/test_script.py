@@ -18,7 +18,7 @@ class Parameters:
     """
 
     eps: tuple[float, ...] = eps_parameter()
-    min_samples: int = min_samples_parameter()
+    min_samples: tuple[int, ...] = min_samples_parameter()
     seed: int = seed_parameter()
 
 

@@ -10,7 +10,9 @@ from sklearn.datasets import make_blobs
 from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score, silhouette_score
 from tables import random_table
 
+from penguins.clustering.dbcv import TOO_FEW_CLUSTERS, dbcv
 from penguins.clustering.indices import METRICS, Evaluation, evaluate
+from penguins.clustering.sphere import EARTH_RADIUS_KM, unit_vectors
 
 
 def library_metrics(X: np.ndarray, labels: np.ndarray) -> dict[str, float]:
@@ -34,8 +36,11 @@ def require_library_metrics(X: np.ndarray, labelings: list[np.ndarray], case: ob
     expected_metrics = {labels.tobytes(): library_metrics(X, labels) for labels in np.unique(labelings, axis=0)}
     for labels, evaluation in zip(labelings, evaluate(X, labelings), strict=True):
         expected = expected_metrics[labels.tobytes()]
-        assert evaluation.metrics == pytest.approx(expected, rel=1e-9, abs=1e-12, nan_ok=True), case
-        assert bool(evaluation.reason) == ("silhouette" not in expected), case
+        found = dict(evaluation.metrics)
+        assert ("dbcv" in found) == (not evaluation.reason), case
+        found.pop("dbcv", None)
+        assert found == pytest.approx(expected, rel=1e-9, abs=1e-12, nan_ok=True), case
+        assert ("silhouette" in expected) == (evaluation.reason in ("", TOO_FEW_CLUSTERS)), case
         assert evaluation.estimated == "", case
 
 
@@ -106,3 +111,33 @@ def test_the_silhouette_of_too_many_records_is_an_estimate_and_described_as_one(
     assert evaluate(X, labelings, seed=3) == evaluations
     assert evaluate(X, labelings, seed=4)[0] != evaluations[0]
     assert evaluations[0].metrics | {"silhouette": 0} == exact[0].metrics | {"silhouette": 0}
+
+
+def test_the_density_index_is_that_of_its_own_module_and_its_estimate_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
+    X, labels = make_blobs(900, 3, centers=5, cluster_std=1.5, random_state=0)
+    [expected] = dbcv(X, [labels])
+    assert evaluate(X, [labels])[0].metrics["dbcv"] == expected.value
+    monkeypatch.setattr("penguins.clustering.dbcv.MOST_RECORDS", 300)
+    [estimated] = evaluate(X, [labels], seed=5)
+    assert estimated.estimated == "dbcv: on 300 of 900 records (seed 5)"
+
+
+@pytest.mark.parametrize("n", [60, 1_500])
+def test_haversine_indices_are_those_of_great_circle_distances_and_of_points_in_space(n: int) -> None:
+    random = np.random.default_rng(0)
+    towns = np.array([[-17.8, 179.9], [60.0, 10.0], [61.0, 10.5]])
+    labels = np.arange(n) % 3
+    degrees = towns[labels] + random.normal(0, 0.2, (n, 2))
+    degrees[:, 1] = (degrees[:, 1] + 180) % 360 - 180
+    noisy = np.where(np.arange(n) % 7, labels, -1)
+    for one, evaluation in zip((labels, noisy), evaluate(degrees, [labels, noisy], metric="haversine"), strict=True):
+        kept, points = one >= 0, EARTH_RADIUS_KM * unit_vectors(degrees)
+        expected = {
+            "silhouette": silhouette_score(np.radians(degrees[kept]), one[kept], metric="haversine"),
+            "calinski-harabasz": calinski_harabasz_score(points[kept], one[kept]),
+            "davies-bouldin": davies_bouldin_score(points[kept], one[kept]),
+            "s-dbw": S_Dbw(points, one, alg_noise="filter"),
+            "dbcv": dbcv(degrees, [one], metric="haversine")[0].value,
+        }
+        found = {name: evaluation.metrics[name] for name in expected}
+        assert found == pytest.approx(expected, rel=1e-8)

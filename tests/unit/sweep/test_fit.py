@@ -1,14 +1,17 @@
-"""The sweep of one group: labels as DBSCAN's own, and the best eps by the rule of `select_by`."""
+"""The sweep of one group: labels as DBSCAN's own, with every metric and scale, and the choice."""
 
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.cluster import DBSCAN
+from sklearn.metrics import silhouette_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from penguins.cli.parameters import AutoEps
+from penguins.clustering.eps_grid import propose_eps
 from penguins.data.checks import LARGEST
-from penguins.sweep.fit import Outcome, best_outcome, sweep
+from penguins.sweep.fit import sweep
 
 EPS = (0.2, 0.4, 0.8)
 
@@ -83,33 +86,56 @@ def test_a_value_that_cannot_be_scaled_is_refused_with_its_column(records: pd.Da
     assert str(refused.value) == why
 
 
-def outcome(eps: float, coverage: float, **indices: float) -> Outcome:
-    metrics = {name.replace("_", "-"): value for name, value in indices.items()}
-    return Outcome(eps, {**metrics, "n_clustered_records": coverage}, "", "")
+def test_every_eps_is_tried_with_every_min_samples(records: pd.DataFrame) -> None:
+    found = sweep(records, EPS, min_samples=(5, 2))
+    assert [(outcome.eps, outcome.min_samples) for outcome in found.outcomes] == [(eps, n) for eps in EPS for n in (2, 5)]
+    for index, outcome in enumerate(found.outcomes):
+        model = found.model(index)["dbscan"]
+        plain = DBSCAN(eps=outcome.eps, min_samples=outcome.min_samples).fit(found.X)
+        assert (model.min_samples, model.labels_.tolist()) == (outcome.min_samples, plain.labels_.tolist())
 
 
-@pytest.mark.parametrize(
-    ("select_by", "min_coverage", "eps"),
-    [
-        ("s-dbw", 0.5, 0.3),
-        ("s-dbw", 0.0, 0.1),
-        ("silhouette", 0.5, 0.4),
-        ("silhouette", 0.0, 0.1),
-        ("silhouette", 0.9, None),
-        ("calinski-harabasz", 0.5, 0.3),
-        ("davies-bouldin", 0.5, 0.4),
-        ("davies-bouldin", 0.9, None),
-    ],
-)
-def test_the_best_eps_is_best_by_the_index_among_those_that_cluster_enough_records(
-    select_by: str, min_coverage: float, eps: float | None
-) -> None:
-    outcomes = [
-        outcome(0.1, 2, s_dbw=0.1, silhouette=0.9),
-        outcome(0.2, 8),
-        outcome(0.3, 5, s_dbw=0.2, silhouette=0.3, calinski_harabasz=70, davies_bouldin=0.9),
-        outcome(0.4, 8, s_dbw=0.4, silhouette=0.5, calinski_harabasz=60, davies_bouldin=0.8),
-        outcome(0.5, 8, s_dbw=0.4, silhouette=0.5, calinski_harabasz=60, davies_bouldin=0.8),
-    ]
-    found = best_outcome(outcomes, 10, select_by, min_coverage)
-    assert (found.eps if found else None) == eps
+def test_an_automatic_grid_is_that_of_each_min_samples(records: pd.DataFrame) -> None:
+    found = sweep(records, AutoEps(12), (3, 8))
+    assert list(found.grids) == [3, 8]
+    for number, grid in found.grids.items():
+        assert grid.values == propose_eps(found.X, number, 12).values
+        assert [outcome.eps for outcome in found.outcomes if outcome.min_samples == number] == list(grid.values)
+    chosen = found.choose("stability", 0.5).position
+    assert chosen is not None
+    assert found.outcomes[chosen].metrics["n_clusters"] == 2
+
+
+def test_without_scaling_eps_is_in_the_unit_of_the_features(records: pd.DataFrame) -> None:
+    found = sweep(records, (50.0, 150.0), 3, scale="none")
+    assert np.array_equal(found.X, records)
+    for index, eps in enumerate((50.0, 150.0)):
+        model = found.model(index)
+        assert model["dbscan"].labels_.tolist() == DBSCAN(eps=eps, min_samples=3).fit(records.to_numpy()).labels_.tolist()
+        assert np.array_equal(model["scaler"].transform(records), records)
+
+
+def test_haversine_clusters_across_the_180th_meridian_in_kilometres() -> None:
+    random = np.random.default_rng(0)
+    towns = [random.normal(town, 0.03, (40, 2)) for town in ((-17.8, 180.0), (-16.5, 179.3))]
+    degrees = pd.DataFrame(np.vstack(towns), columns=["lat", "lon"])
+    degrees["lon"] = (degrees["lon"] + 180) % 360 - 180
+    found = sweep(degrees, (20.0, 500.0), 3, metric="haversine")
+    assert [outcome.metrics["n_clusters"] for outcome in found.outcomes] == [2, 1]
+    for index, eps in enumerate((20.0, 500.0)):
+        model = found.model(index)
+        plain = DBSCAN(eps=eps / 6371.0088, min_samples=3, metric="haversine", algorithm="ball_tree")
+        plain.fit(np.radians(degrees.to_numpy()))
+        assert model["dbscan"].labels_.tolist() == plain.labels_.tolist()
+        assert vars(model["dbscan"]).keys() == vars(plain).keys()
+        assert np.array_equal(model["dbscan"].components_, plain.components_)
+        assert np.array_equal(model["scaler"].transform(degrees), np.radians(degrees))
+    expected = silhouette_score(np.radians(degrees), found.clusterings[0].labels, metric="haversine")
+    assert found.outcomes[0].metrics["silhouette"] == pytest.approx(expected, abs=1e-9)
+
+
+def test_the_choice_is_that_of_the_rule_over_the_outcomes(records: pd.DataFrame) -> None:
+    found = sweep(records, (0.2, 0.6, 0.9, 9.0), 3)
+    silhouettes = [outcome.metrics.get("silhouette", -2) for outcome in found.outcomes]
+    assert found.choose("silhouette", 0.0).position == int(np.argmax(silhouettes))
+    assert found.choose("stability", 0.5).position in (1, 2)

@@ -1,6 +1,7 @@
 """The table of a sweep: what is written can be read back, whatever the groups are called."""
 
 import csv
+import dataclasses
 import io
 import math
 
@@ -25,12 +26,13 @@ HOSTILE = [
 
 
 def row(group: str, **metrics: float) -> ResultRow:
-    return ResultRow(group, 0.1, {name.replace("_", "-"): value for name, value in metrics.items()}, "models:/m-1", "")
+    named = {name.replace("_", "-"): value for name, value in metrics.items()}
+    return ResultRow(group, 0.1, named, "models:/m-1", "", 3, 10)
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_table_is_read_back_as_it_was_written_whatever_its_groups_are_called(name: str) -> None:
-    rows = [row(name), row("plain"), ResultRow(name, 1e-300, {}, "", f"why, of {'x' * 100}\n")]
+    rows = [row(name), row("plain"), ResultRow(name, 1e-300, {}, "", f"why, of {'x' * 100}\n", 1, 0, True, "doubt")]
     assert parse_table(table_text("island", rows)) == rows
 
 
@@ -48,8 +50,12 @@ def test_a_metric_keeps_every_bit(value: float) -> None:
 
 
 def test_an_undefined_metric_is_an_empty_cell_and_counts_are_whole_numbers() -> None:
-    undefined = ResultRow("a", 0.1, {"silhouette": math.nan, "n_clusters": 2.0, "n_clustered_records": 1e6}, "", "why")
-    assert table_text("g", [undefined]).splitlines() == [",".join(["g", *RESULT_COLUMNS]), "a,0.1,,,,,2,1000000,,why"]
+    metrics = {"silhouette": math.nan, "n_clusters": 2.0, "n_clustered_records": 1e6}
+    undefined = ResultRow("a", 0.1, metrics, "", "why", 3, 4_000_000)
+    assert table_text("g", [undefined]).splitlines() == [
+        ",".join(["g", *RESULT_COLUMNS]),
+        "a,0.1,,,,,2,1000000,,why,,3,4000000,0.25,false,",
+    ]
     [found] = parse_table(table_text("g", [undefined]))
     assert found.metrics == {"n_clusters": 2, "n_clustered_records": 1e6}
 
@@ -62,7 +68,7 @@ def test_lines_end_as_on_unix_unless_a_name_holds_a_carriage_return() -> None:
 @pytest.mark.parametrize("lost", [1, 5, 20])
 def test_a_table_that_was_cut_short_is_refused_or_lacks_rows(lost: int) -> None:
     text = table_text("g", [row("a", silhouette=0.5), row("b", silhouette=0.5)])
-    cut = text[: -len("models:/m-1,\n") - lost]
+    cut = text[: -len("models:/m-1,,,3,10,,false,\n") - lost]
     with pytest.raises(ValueError, match="has"):
         parse_table(cut)
 
@@ -72,9 +78,11 @@ def test_an_empty_file_is_refused() -> None:
         parse_table("")
 
 
-def logged_group(name: str, best_eps: float | None = None, failure: str = "") -> LoggedGroup:
-    rows = failure_rows(name, (0.5, 0.1), failure) if failure else [row(name, silhouette=0.5, n_clusters=2)]
-    return LoggedGroup(name, f"run of {name}", rows, best_eps, failure)
+def logged_group(name: str, has_best: bool = False, warning: str = "", failure: str = "") -> LoggedGroup:
+    rows = [dataclasses.replace(row(name, silhouette=0.5, n_clusters=2), best=has_best, warning=warning)]
+    if failure:
+        rows = failure_rows(name, [(0.1, 3), (0.5, 3)], 10, failure)
+    return LoggedGroup(name, f"run of {name}", 10, rows, failure)
 
 
 def results(*groups: LoggedGroup) -> SweepResults:
@@ -101,13 +109,16 @@ def test_groups_that_are_numbers_are_sorted_by_value_and_before_names() -> None:
 
 
 def test_results_know_the_best_values_and_the_failures() -> None:
-    found = results(logged_group("a", best_eps=0.1), logged_group("b"), logged_group("c", failure="why"))
-    assert found.best == {"a": 0.1}
+    groups = [logged_group("a", has_best=True, warning="doubt"), logged_group("b"), logged_group("c", failure="why")]
+    found = results(*groups)
+    assert found.best == {"a": groups[0].rows[0]}
     assert found.failures == {"c": "why"}
+    assert found.warnings == {"a": "doubt"}
+    assert found.table("g")["best"].tolist() == [True, False, False, False]
 
 
 def test_a_group_that_failed_has_a_row_for_each_eps_with_the_reason() -> None:
-    table = results(logged_group("a", best_eps=0.1), logged_group("c", failure="why")).table("island")
+    table = results(logged_group("a", has_best=True), logged_group("c", failure="why")).table("island")
     assert list(table.columns) == ["island", *RESULT_COLUMNS]
     failed = table[table["island"] == "c"]
     assert failed["eps"].tolist() == [0.1, 0.5]
@@ -120,3 +131,11 @@ def test_the_types_of_the_table_do_not_depend_on_its_rows() -> None:
     for table in (full, empty):
         assert table["silhouette"].dtype == "float64"
         assert table["n_clusters"].dtype == pd.Int64Dtype()
+
+
+def test_a_group_that_failed_before_it_had_an_eps_has_a_row_without_one() -> None:
+    rows = failure_rows("a", [(math.nan, 3)], 10, "why")
+    text = table_text("g", rows)
+    assert text.splitlines()[1] == "a,,,,,,,,,why,,3,10,,false,"
+    [found] = parse_table(text)
+    assert math.isnan(found.eps)

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import pytest
 
+from penguins.cli.parameters import AutoEps
 from penguins.sweep.settings import SweepSettings
 
-SETTINGS = SweepSettings(group_by="island", features=("x",), eps=(0.5, 0.9), min_samples=3)
+SETTINGS = SweepSettings(group_by="island", features=("x",), eps=(0.5, 0.9), min_samples=(3,))
 
 
 @dataclass(frozen=True)
@@ -19,25 +20,25 @@ class Parameters(SweepSettings):
 
 
 def test_settings_are_the_parameters_of_the_same_names() -> None:
-    parameters = Parameters("g", ("x", "y"), (0.1,), 5, "silhouette", 0.9, "groups", "best", "executors", 7)
-    expected = SweepSettings("g", ("x", "y"), (0.1,), 5, "silhouette", 0.9, "groups", "best", "executors", 7)
+    parameters = Parameters("g", ("x", "y"), (0.1,), (5,), "silhouette", 0.9, "groups", "best", "executors", 7)
+    expected = SweepSettings("g", ("x", "y"), (0.1,), (5,), "silhouette", 0.9, "groups", "best", "executors", 7)
     assert SweepSettings.from_parameters(parameters) == expected
 
 
 @pytest.mark.parametrize(
-    ("runs", "models", "best_eps", "expected"),
+    ("runs", "models", "best", "expected"),
     [
-        ("all", "all", 0.5, {0.5, 0.9}),
-        ("all", "all", None, {0.5, 0.9}),
-        ("all", "best", 0.5, {0.5}),
+        ("all", "all", 0, {0, 1}),
+        ("all", "all", None, {0, 1}),
+        ("all", "best", 1, {1}),
         ("all", "best", None, set()),
-        ("all", "none", 0.5, set()),
-        ("groups", "all", 0.5, set()),
-        ("groups", "best", 0.5, set()),
+        ("all", "none", 0, set()),
+        ("groups", "all", 0, set()),
+        ("groups", "best", 0, set()),
     ],
 )
-def test_models_says_which_models_are_logged(runs: str, models: str, best_eps: float | None, expected: set[float]) -> None:
-    assert dataclasses.replace(SETTINGS, runs=runs, models=models).models_to_log(best_eps) == expected
+def test_models_says_which_models_are_logged(runs: str, models: str, best: int | None, expected: set[int]) -> None:
+    assert dataclasses.replace(SETTINGS, runs=runs, models=models).models_to_log(2, best) == expected
 
 
 @pytest.mark.parametrize(("runs", "expected"), [("all", True), ("groups", False)])
@@ -48,3 +49,10 @@ def test_runs_says_whether_each_value_has_a_run(runs: str, expected: bool) -> No
 @pytest.mark.parametrize(("log_from", "expected"), [("driver", False), ("executors", True)])
 def test_log_from_says_whether_the_workers_log(log_from: str, expected: bool) -> None:
     assert dataclasses.replace(SETTINGS, log_from=log_from).logs_in_workers == expected
+
+
+def test_the_values_are_every_eps_with_every_min_samples_and_unknown_where_eps_is_automatic() -> None:
+    several = dataclasses.replace(SETTINGS, min_samples=(5, 3))
+    assert several.values == [(0.5, 3), (0.5, 5), (0.9, 3), (0.9, 5)]
+    automatic = dataclasses.replace(several, eps=AutoEps(20))
+    assert (several.most_values, automatic.values, automatic.most_values) == (4, None, 40)

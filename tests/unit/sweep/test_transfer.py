@@ -1,5 +1,6 @@
 """The way from a worker to the driver: a group arrives as it was sent, bit for bit, or as a failure that names a remedy."""
 
+import dataclasses
 import math
 import random
 
@@ -8,7 +9,7 @@ import pandas as pd
 import pytest
 from sklearn.pipeline import Pipeline
 
-from penguins.sweep.fit import GroupResult, Outcome, sweep
+from penguins.sweep.fit import GridOfGroup, GroupResult, Outcome, sweep
 from penguins.sweep.results import LoggedGroup, ResultRow
 from penguins.sweep.transfer import (
     fitted_group_to_frame,
@@ -20,11 +21,12 @@ from penguins.sweep.transfer import (
 EPS = (0.3, 0.5, 0.9)
 
 
-def fitted_group(name: str = "Biscoe", with_models: tuple[float, ...] = EPS) -> GroupResult:
+def fitted_group(name: str = "Biscoe", with_models: tuple[int, ...] = (0, 1, 2)) -> GroupResult:
     records = pd.DataFrame(np.random.default_rng(0).normal(size=(40, 2)), columns=["x", "y"])
     fit = sweep(records, EPS, min_samples=3)
-    models = {outcome.eps: fit.model(index) for index, outcome in enumerate(fit.outcomes) if outcome.eps in with_models}
-    return GroupResult(name, len(records), fit.outcomes, 0.5, models=models)
+    models = {position: fit.model(position) for position in with_models}
+    grids = [GridOfGroup(3, 0.1, 2.0, [0.1, 0.1 + 0.2], None), GridOfGroup(5, 0.2, 3.0, [], 0.7)]
+    return GroupResult(name, len(records), fit.outcomes, 1, "doubt", grids=grids, example=[0.1 + 0.2, 1.0], models=models)
 
 
 def receive(*frames: pd.DataFrame) -> list[GroupResult]:
@@ -45,20 +47,19 @@ def content(model: Pipeline) -> dict[tuple[str, str], object]:
     }
 
 
-@pytest.mark.parametrize("with_models", [EPS, (0.5,), ()])
-def test_a_group_arrives_as_it_was_sent_bit_for_bit(with_models: tuple[float, ...]) -> None:
+@pytest.mark.parametrize("with_models", [(0, 1, 2), (1,), ()])
+def test_a_group_arrives_as_it_was_sent_bit_for_bit(with_models: tuple[int, ...]) -> None:
     sent = fitted_group(with_models=with_models)
     [arrived] = receive(fitted_group_to_frame(sent))
-    assert (arrived.name, arrived.n_records, arrived.best_eps, arrived.failure) == ("Biscoe", 40, 0.5, "")
-    assert arrived.outcomes == sent.outcomes
+    assert dataclasses.replace(arrived, models={}) == dataclasses.replace(sent, models={})
     assert list(arrived.models) == list(with_models)
-    for eps in with_models:
-        assert content(arrived.models[eps]) == content(sent.models[eps])
+    for position in with_models:
+        assert content(arrived.models[position]) == content(sent.models[position])
 
 
 @pytest.mark.parametrize("value", [0.1 + 0.2, 5e-324, -0.0, math.inf, math.nan])
 def test_a_metric_arrives_with_every_bit(value: float) -> None:
-    outcome = Outcome(0.1, {"silhouette": value}, "why, \0\n🐧", "an estimate")
+    outcome = Outcome(0.1, {"silhouette": value}, "why, \0\n🐧", "an estimate", 3)
     [arrived] = receive(fitted_group_to_frame(GroupResult("a", 1, [outcome], None)))
     [found] = arrived.outcomes
     assert found.metrics["silhouette"].hex() == value.hex()
@@ -94,18 +95,20 @@ def test_models_that_are_too_large_fail_their_group_with_the_remedy(monkeypatch:
     assert len(frame) == 1
     assert frame["model"].tolist() == [None]
     [arrived] = receive(frame)
-    assert (arrived.outcomes, arrived.models, arrived.best_eps) == ([], {}, None)
+    assert (arrived.outcomes, arrived.models, arrived.best) == ([], {}, None)
     assert arrived.n_records == 40
     assert arrived.failure.startswith("its fitted models take ")
     assert arrived.failure.endswith("run with log_from=executors, or with models=best or none")
 
 
 def test_a_group_that_the_worker_has_logged_arrives_as_it_was_sent() -> None:
-    row = ResultRow("b\0", 0.1, {"silhouette": 0.1 + 0.2, "n_clusters": 2.0}, "models:/m-1", "")
+    row = ResultRow(
+        "b\0", 0.1, {"silhouette": 0.1 + 0.2, "n_clusters": 2.0}, "models:/m-1", "", 3, 10, best=True, warning="doubt"
+    )
     sent = [
-        LoggedGroup("b\0", "run 1", [row, ResultRow("b\0", 0.5, {}, "", "why")], 0.1),
-        LoggedGroup("10", "run 2", [], None, failure="why"),
-        LoggedGroup("9", "run 3", [], None),
+        LoggedGroup("b\0", "run 1", 10, [row, ResultRow("b\0", 0.5, {}, "", "why", 3, 10)]),
+        LoggedGroup("10", "run 2", 7, [], failure="why"),
+        LoggedGroup("9", "run 3", 8, []),
     ]
     frames = [logged_group_to_frame(group) for group in sent]
     assert all(len(frame) == 1 for frame in frames)

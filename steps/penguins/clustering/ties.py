@@ -1,0 +1,43 @@
+"""Comparisons of squared distances with eps squared where rounding may decide, so that the result stays scikit-learn's."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+# A squared distance that differs from eps squared by less than this, relatively, is a tie: rounding decides its side.
+TIE_TOLERANCE = 1e-13
+# The rounding of one operation.
+PRECISION = float(np.finfo(float).eps)
+
+
+class TieError(ArithmeticError):
+    """A distance is so near to eps that the order of the operations decides whether it is within eps."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds for squared distances: up to `low` they are certainly within eps, up to `high` they tie, beyond they are not."""
+
+    low: float
+    high: float
+
+    @classmethod
+    def of_eps(cls, eps: float, rounding: float = 0.0) -> "Limits":
+        """Return the limits of eps, where squared distances have an error up to `rounding` besides the relative one."""
+        square = eps * eps
+        tolerance = TIE_TOLERANCE * square + rounding
+        return cls(square - tolerance, square + tolerance)
+
+    def compare(self, squares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Tell for each squared distance whether it is certainly within eps, and whether it ties with eps."""
+        within = squares <= self.low
+        return within, ~within & (squares <= self.high)
+
+
+def rounding_of_products(X: np.ndarray) -> float:
+    """Bound the error of squared distances that are computed by matrix products of X, of shape (n_records, n_features).
+
+    scikit-learn computes |x|^2 - 2 x.y + |y|^2, whose error grows with the norms and not with the distance.
+    """
+    largest = float(np.einsum("ij,ij->i", X, X).max(initial=0))
+    return float(4 * (X.shape[1] + 4) * PRECISION * largest)
