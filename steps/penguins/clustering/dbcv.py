@@ -11,7 +11,7 @@ import numpy as np
 from penguins.clustering.clusters import NOISE
 from penguins.clustering.core_distances import all_points_core_distances
 from penguins.clustering.distances import Distances
-from penguins.clustering.spanning_trees import SpanningTrees, spanning_trees
+from penguins.clustering.spanning_trees import spanning_tree
 
 # Beyond this number of clustered records, the index is estimated on a sample of as many records.
 MOST_RECORDS = 20_000
@@ -41,9 +41,8 @@ def dbcv(X: np.ndarray, labels: Sequence[np.ndarray] | np.ndarray, seed: int = 0
 
     As in the authors' code, a cluster of one record counts as noise, and where no edge is internal, all edges count; where no
     record is, all records do. A record that has a duplicate in its cluster has a(x) = 0. Most edges of the tree weigh a(x) of
-    one end, so ties are the rule: records of equal a(x) are ordered by their coordinates, and of edges of equal weight the one
-    with the smaller distance comes first, then the one to the record with the smaller coordinates. So the order of the rows
-    does not matter.
+    one end, so ties are the rule. Records are ordered by a(x), and where it is equal by their coordinates; of edges of equal
+    weight the one to the first record is taken, that is, to the densest one. So the order of the rows does not matter.
 
     With the metric haversine, the features are latitude and longitude in degrees. `seed` chooses the sample of very many
     records; since the index depends on their density, the estimate is a rough one.
@@ -77,6 +76,14 @@ def _canonical(labels: np.ndarray) -> np.ndarray:
     return numbers[codes]
 
 
+@dataclass(frozen=True)
+class _Cluster:
+    """The squared sparseness of a cluster, and its internal records."""
+
+    sparseness: float
+    internal: np.ndarray
+
+
 def _values(points: Distances, labels: np.ndarray) -> np.ndarray:
     """Compute DBCV, relative to these records, of each clustering in labels, of shape (n_clusterings, n_records)."""
     values = np.full(len(labels), np.nan)
@@ -84,43 +91,51 @@ def _values(points: Distances, labels: np.ndarray) -> np.ndarray:
     if not len(eligible):
         return values
     core_squares = all_points_core_distances(points, labels[eligible])
-    trees = spanning_trees(points, labels[eligible], core_squares)
-    for clustering, of_clustering, squares in zip(eligible, trees, core_squares, strict=True):
-        values[clustering] = _value(points, labels[clustering], squares, of_clustering)
+    known: dict[bytes, _Cluster] = {}  # Many values of eps have the same cluster.
+    for clustering, squares in zip(eligible, core_squares, strict=True):
+        values[clustering] = _value(points, labels[clustering], squares, known)
     return values
 
 
-def _value(points: Distances, labels: np.ndarray, core_squares: np.ndarray, tree: SpanningTrees) -> float:
+def _value(points: Distances, labels: np.ndarray, core_squares: np.ndarray, known: dict[bytes, _Cluster]) -> float:
+    order = np.lexsort((core_squares, labels))  # by cluster, core distance and position
     sizes = np.bincount(labels[labels != NOISE])
-    degrees = np.bincount(np.concatenate([tree.first, tree.second]), minlength=len(labels))
-    internal = degrees > 1
-    has_internal = np.bincount(labels[internal], minlength=len(sizes)) > 0
-    internal |= (labels != NOISE) & ~has_internal[labels]
-    of_edge = labels[tree.first]
-    is_internal = internal[tree.first] & internal[tree.second]
-    has_edge = np.bincount(of_edge[is_internal], minlength=len(sizes)) > 0
-    counts = is_internal | ~has_edge[of_edge]
-    sparseness = np.zeros(len(sizes))
-    np.maximum.at(sparseness, of_edge[counts], np.sqrt(tree.squares[counts]))
-    separation = np.sqrt(_separations(points, labels, core_squares, np.flatnonzero(internal)))
+    stops = np.cumsum(sizes) + len(labels) - sizes.sum()
+    clusters = []
+    for start, stop in zip(stops - sizes, stops, strict=True):
+        members = order[start:stop]
+        key = members.tobytes()
+        if key not in known:
+            known[key] = _measure_cluster(points, members, core_squares[members])
+        clusters.append(known[key])
+    sparseness = np.sqrt([cluster.sparseness for cluster in clusters])
+    separation = np.sqrt(_separations(points, core_squares, [cluster.internal for cluster in clusters]))
     largest = np.maximum(separation, sparseness)
     validity = (separation - sparseness) / np.where(largest > 0, largest, 1)
     return float(sizes @ validity / len(labels))
 
 
-def _separations(points: Distances, labels: np.ndarray, core_squares: np.ndarray, internal: np.ndarray) -> np.ndarray:
-    """Return the squared separation of each cluster from the nearest one, of shape (n_clusters,)."""
-    internal = internal[np.argsort(labels[internal], kind="stable")]
-    own, squares = labels[internal], core_squares[internal]
-    starts = np.searchsorted(own, np.arange(own[-1] + 2))
-    separations = np.full(own[-1] + 1, np.inf)
-    for start in range(0, len(internal), ROWS_AT_ONCE):
-        rows = slice(start, start + ROWS_AT_ONCE)
-        reachability = points.squares(internal[rows], internal)
+def _measure_cluster(points: Distances, members: np.ndarray, core_squares: np.ndarray) -> _Cluster:
+    first, second, squares = spanning_tree(points, members, core_squares)
+    is_internal = np.bincount(np.concatenate([first, second]), minlength=len(members)) > 1
+    internal_edges = squares[is_internal[first] & is_internal[second]]
+    sparseness = (internal_edges if len(internal_edges) else squares).max()
+    return _Cluster(float(sparseness), members[is_internal] if is_internal.any() else members)
+
+
+def _separations(points: Distances, core_squares: np.ndarray, internal: list[np.ndarray]) -> np.ndarray:
+    """Return the squared separation of each cluster, whose `internal` records are given, from the nearest other one."""
+    records = np.concatenate(internal)
+    squares = core_squares[records]
+    stops = np.cumsum([len(of_cluster) for of_cluster in internal])
+    starts = np.append(0, stops[:-1])
+    nearest = np.empty(len(records))
+    for begin in range(0, len(records), ROWS_AT_ONCE):
+        end = min(begin + ROWS_AT_ONCE, len(records))
+        reachability = points.squares(records[begin:end], records)
         np.maximum(reachability, squares, out=reachability)
-        for cluster in range(own[start], own[min(start + ROWS_AT_ONCE, len(own)) - 1] + 1):
-            of_cluster = slice(max(starts[cluster] - start, 0), starts[cluster + 1] - start)
-            reachability[of_cluster, starts[cluster] : starts[cluster + 1]] = np.inf
-        nearest = np.maximum(reachability.min(axis=1), squares[rows])
-        np.minimum.at(separations, own[rows], nearest)
-    return separations
+        for start, stop in zip(starts, stops, strict=True):
+            if start < end and stop > begin:
+                reachability[max(start - begin, 0) : stop - begin, start:stop] = np.inf
+        reachability.min(axis=1, out=nearest[begin:end])
+    return np.minimum.reduceat(np.maximum(nearest, squares), starts)

@@ -1,7 +1,6 @@
 """Squared distances between records, from differences and never from matrix products, whose error small distances show."""
 
 import numpy as np
-from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
 from penguins.clustering.sphere import kilometres, unit_vectors
@@ -40,33 +39,6 @@ class Distances:
             return self._matrix[start:stop].copy()
         return self._compute(self.points[start:stop], self.points)
 
-    def nearest(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the `number` nearest other records of each record and their squares, by distance and then by position."""
-        if self._matrix is not None:
-            others = self._matrix.copy()
-            np.fill_diagonal(others, np.inf)
-            nearest = np.sort(np.argpartition(others, number - 1, axis=1)[:, :number], axis=1)
-            squares = np.take_along_axis(others, nearest, axis=1)
-        else:
-            nearest = np.sort(_other_neighbours(self.points, number), axis=1)
-            squares = np.empty(nearest.shape)
-            for column in range(number):
-                squares[:, column] = self._of_pairs(np.arange(len(self.points)), nearest[:, column])
-        order = np.argsort(squares, axis=1, kind="stable")
-        return np.take_along_axis(nearest, order, axis=1), np.take_along_axis(squares, order, axis=1)
-
-    def _of_pairs(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        squares = np.square(self.points[a] - self.points[b]).sum(axis=1)
-        return np.square(kilometres(np.sqrt(squares))) if self.is_sphere else np.asarray(squares)
-
     def _compute(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         squares = cdist(a, b, "sqeuclidean")
         return np.square(kilometres(np.sqrt(squares))) if self.is_sphere else np.asarray(squares)
-
-
-def _other_neighbours(points: np.ndarray, number: int) -> np.ndarray:
-    """Return the `number` nearest other records of each record, of shape (n_records, number)."""
-    _, found = cKDTree(points, balanced_tree=False).query(points, number + 1)
-    is_itself = found == np.arange(len(points))[:, None]
-    is_itself[~is_itself.any(axis=1), -1] = True  # among many duplicates, a record may not be among its own neighbours
-    return np.asarray(found[~is_itself].reshape(len(points), number))

@@ -16,7 +16,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", SyntaxWarning)
     from hdbscan.validity import validity_index
 
-Edge = tuple[float, int, float, int, int]
+Edge = tuple[float, int, int, int, int, int]
 
 
 def distance(x: np.ndarray, y: np.ndarray) -> float:
@@ -40,17 +40,17 @@ def core_distance(record: int, members: list[int], d: np.ndarray, power: int) ->
 
 
 def tree(members: list[int], a: dict[int, float], d: np.ndarray) -> list[Edge]:
-    """Kruskal's algorithm; edges of equal weight come by the rank of the core distance, the distance and the positions."""
+    """Kruskal's algorithm; edges of equal weight come by the rank of the core distance, and then by the ranks of both ends."""
     ranks = {record: rank for rank, record in enumerate(sorted(members, key=lambda record: (a[record], record)))}
     edges = []
     for x, y in combinations(members, 2):
-        heavier = max(x, y, key=lambda record: ranks[record])
+        lighter, heavier = sorted((x, y), key=lambda record: ranks[record])
         weight = max(a[x], a[y], d[x, y])
-        edges.append((weight, ranks[heavier] if weight == a[heavier] else -1, d[x, y], x, y))
+        edges.append((weight, ranks[heavier] if weight == a[heavier] else -1, ranks[lighter], ranks[heavier], x, y))
     component = {record: record for record in members}
     chosen = []
     for edge in sorted(edges):
-        x, y = component[edge[3]], component[edge[4]]
+        x, y = component[edge[4]], component[edge[5]]
         if x != y:
             chosen.append(edge)
             component = {record: x if of == y else of for record, of in component.items()}
@@ -72,7 +72,7 @@ def literal_dbcv(X: np.ndarray, labels: np.ndarray, measure: object = distance) 
         edges = tree(members, a, d)
         degrees = Counter(end for *_, x, y in edges for end in (x, y))
         inside = [record for record in members if degrees[record] > 1]
-        of_internal = [edge[0] for edge in edges if edge[3] in inside and edge[4] in inside]
+        of_internal = [edge[0] for edge in edges if edge[4] in inside and edge[5] in inside]
         sparseness.append(max(of_internal or [edge[0] for edge in edges]))
         internal.append(inside or members)
     total = 0.0
@@ -122,8 +122,8 @@ def test_clusterings_are_scored_the_same_alone_in_blocks_and_in_any_order_of_row
     monkeypatch.setattr("penguins.clustering.distances.MOST_RECORDS_IN_MATRIX", 0)
     monkeypatch.setattr("penguins.clustering.core_distances.NUMBERS_IN_CACHE", 100)
     monkeypatch.setattr("penguins.clustering.dbcv.ROWS_AT_ONCE", 7)
-    monkeypatch.setattr("penguins.clustering.spanning_trees.ROWS_AT_ONCE", 7)
-    monkeypatch.setattr("penguins.clustering.spanning_trees.N_NEAREST", 3)
+    monkeypatch.setattr("penguins.clustering.spanning_trees.NUMBERS_IN_MEMORY", 30)
+    monkeypatch.setattr("penguins.clustering.spanning_trees.FIRST_COLUMNS", 2)
     assert [one.value for one in dbcv(X, clusterings)] == pytest.approx(found, abs=1e-12, nan_ok=True)
 
 
