@@ -60,6 +60,7 @@ def evaluate(X: np.ndarray, labels: Sequence[np.ndarray], seed: int = 0, metric:
         X = EARTH_RADIUS_KM * unit_vectors(X)
         X = X - X.mean(axis=0)  # for the precision of matrix products
     silhouettes = dict(zip(defined, _silhouettes(X, distinct[defined], seed, is_sphere), strict=True))
+    others = _other_indices(X, [distinct[number] for number in defined])
     evaluations = []
     for number, (metrics, reason) in enumerate(counts):
         if reason:
@@ -67,7 +68,7 @@ def evaluate(X: np.ndarray, labels: Sequence[np.ndarray], seed: int = 0, metric:
         else:
             value, estimated = silhouettes[number]
             density = of_density[number]
-            indices = {SILHOUETTE: value, **_other_indices(X, distinct[number])}
+            indices = {SILHOUETTE: value, **others[defined.index(number)]}
             if not density.reason:
                 indices[DBCV] = density.value
             estimates = "; ".join(filter(None, (estimated, density.estimated)))
@@ -95,13 +96,15 @@ def _counts(labels: np.ndarray) -> tuple[dict[str, float], str]:
     return counts, ""
 
 
-def _other_indices(X: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    clusters = Clusters.from_labels(X[labels != NOISE], labels[labels != NOISE])
-    return {
-        CALINSKI_HARABASZ: calinski_harabasz(clusters),
-        DAVIES_BOULDIN: davies_bouldin(clusters),
-        S_DBW: s_dbw(clusters),
-    }
+def _other_indices(X: np.ndarray, labels: Sequence[np.ndarray]) -> list[dict[str, float]]:
+    """Compute the indices that need no distances between records, for as many clusterings at a time as fit into memory."""
+    at_once = max(1, NUMBERS_IN_MEMORY // X.size)
+    found = []
+    for start in range(0, len(labels), at_once):
+        clusters = Clusters.from_labels(X, labels[start : start + at_once])
+        values = zip(calinski_harabasz(clusters), davies_bouldin(clusters), s_dbw(clusters), strict=True)
+        found += [dict(zip((CALINSKI_HARABASZ, DAVIES_BOULDIN, S_DBW), map(float, one), strict=True)) for one in values]
+    return found
 
 
 def _silhouettes(X: np.ndarray, labels: np.ndarray, seed: int, is_sphere: bool) -> list[tuple[float, str]]:
@@ -123,23 +126,32 @@ def _silhouettes(X: np.ndarray, labels: np.ndarray, seed: int, is_sphere: bool) 
     return list(zip(means.tolist(), estimated, strict=True))
 
 
-def calinski_harabasz(clusters: Clusters) -> float:
-    """Compute the Calinski-Harabasz index as scikit-learn does; it is highest for dense and well separated clusters.
+def calinski_harabasz(clusters: Clusters) -> list[float]:
+    """Compute the Calinski-Harabasz index of each clustering as scikit-learn does; it is highest for dense, distant clusters.
 
     T. Calinski and J. Harabasz, "A dendrite method for cluster analysis", Communications in Statistics 3, 1 (1974).
     """
-    n, k = len(clusters.X), len(clusters)
-    between = clusters.sizes @ np.square(clusters.means - clusters.X.mean(axis=0)).sum(axis=1)
-    within = clusters.squared_deviations.sum()
-    return 1.0 if within == 0 else float(between * (n - k) / (within * (k - 1)))
+    within_clusters = np.add.reduceat(clusters.squared_deviations.sum(axis=1), clusters.starts)
+    indices = []
+    for block in clusters.blocks:
+        records = clusters.records(block)
+        n, k = len(records), block.stop - block.start
+        between = clusters.sizes[block] @ np.square(clusters.means[block] - records.mean(axis=0)).sum(axis=1)
+        within = within_clusters[block].sum()
+        indices.append(1.0 if within == 0 else float(between * (n - k) / (within * (k - 1))))
+    return indices
 
 
-def davies_bouldin(clusters: Clusters) -> float:
-    """Compute the Davies-Bouldin index as scikit-learn does; it is lowest for dense and well separated clusters.
+def davies_bouldin(clusters: Clusters) -> list[float]:
+    """Compute the Davies-Bouldin index of each clustering as scikit-learn does; it is lowest for dense, distant clusters.
 
     D. L. Davies and D. W. Bouldin, "A cluster separation measure", IEEE PAMI 1, 224 (1979).
     """
-    means, spreads = clusters.means, _spreads(clusters)
+    spreads = _spreads(clusters)
+    return [_davies_bouldin(clusters.means[block], spreads[block]) for block in clusters.blocks]
+
+
+def _davies_bouldin(means: np.ndarray, spreads: np.ndarray) -> float:
     k = len(means)
     worst, is_separated = np.zeros(k), False
     step = max(1, NUMBERS_IN_MEMORY // k)
@@ -147,10 +159,10 @@ def davies_bouldin(clusters: Clusters) -> float:
         rows = slice(start, min(start + step, k))
         distances = euclidean_distances(means if step >= k else means[rows], means)
         distances[np.arange(rows.stop - start), np.arange(start, rows.stop)] = 0
-        is_separated |= bool((distances > ZERO).any())
+        is_separated |= bool(distances.max() > ZERO)
         distances[distances == 0] = np.inf
         worst[rows] = ((spreads[rows, None] + spreads) / distances).max(axis=1)
-    if not is_separated or (spreads <= ZERO).all():
+    if not is_separated or spreads.max() <= ZERO:
         return 0.0
     return float(worst.mean())
 

@@ -1,7 +1,8 @@
 """The S_Dbw index: the scattering within the clusters plus the density in the space between each two of them."""
 
+from collections.abc import Iterator
+
 import numpy as np
-from scipy.spatial.distance import cdist
 
 from penguins.clustering.clusters import Clusters
 
@@ -9,49 +10,68 @@ from penguins.clustering.clusters import Clusters
 INTERVAL = 1.96
 # The weight of the clusters' sizes, against that of their densities, in the point between two of them.
 BALANCE = 0.7
-NUMBERS_IN_MEMORY = 1 << 22
+NUMBERS_IN_MEMORY = 1 << 16
 
 
-def s_dbw(clusters: Clusters) -> float:
-    """Compute the S_Dbw index of two clusters or more; it is lowest for dense and well separated clusters.
+def s_dbw(clusters: Clusters) -> np.ndarray:
+    """Compute the S_Dbw index of each clustering, of two clusters or more; it is lowest for dense, distant clusters.
 
-    The value equals that of `S_Dbw(X, labels, alg_noise="filter")` of the package s-dbw: M. Halkidi and M. Vazirgiannis,
-    "Clustering validity assessment: finding the optimal partitioning of a data set", ICDM 2001, with the densities of J. Tong
-    and H. Tan, Journal of Electronics (China) 26, 258 (2009), around the record nearest to the mean of each cluster.
+    Returns an array of shape (n_clusterings,). Each value equals that of `S_Dbw(X, labels, alg_noise="filter")` of the package
+    s-dbw: M. Halkidi and M. Vazirgiannis, "Clustering validity assessment: finding the optimal partitioning of a data set",
+    ICDM 2001, with the densities of J. Tong and H. Tan, Journal of Electronics (China) 26, 258 (2009), around the record
+    nearest to the mean of each cluster.
     """
-    return _density_between(clusters) + _scattering(clusters)
+    return _density_between(clusters) + [_scattering(clusters, block) for block in clusters.blocks]
 
 
-def _scattering(clusters: Clusters) -> float:
+def _scattering(clusters: Clusters, block: slice) -> float:
     """Compute the mean norm of the clusters' standard deviations, weighted, relative to that of all records."""
-    n, sizes = len(clusters.X), clusters.sizes
-    norms = np.sqrt((clusters.standard_deviations**2).sum(axis=1))
+    records, sizes = clusters.records(block), clusters.sizes[block]
+    n = len(records)
+    norms = np.sqrt((clusters.standard_deviations[block] ** 2).sum(axis=1))
     weighted = ((n - sizes) / n * norms).sum()
-    return float(weighted / (np.linalg.norm(clusters.X.std(axis=0)) * (len(sizes) - 1)))
+    return float(weighted / (np.linalg.norm(records.std(axis=0)) * (len(sizes) - 1)))
 
 
-def _density_between(clusters: Clusters) -> float:
+def _density_between(clusters: Clusters) -> np.ndarray:
     """Compute the mean over all pairs of clusters of the density between them, relative to that of the denser cluster."""
-    centers = np.array([_record_nearest_to_mean(clusters, cluster) for cluster in range(len(clusters))])
+    centers = clusters.X[_records_nearest_to_means(clusters)]
     half_widths = INTERVAL * clusters.standard_deviations / np.sqrt(clusters.sizes)[:, None]
     is_central = (np.abs(clusters.X - centers[clusters.labels]) <= half_widths[clusters.labels]).all(axis=1)
     densities = np.bincount(clusters.labels, weights=is_central, minlength=len(clusters))
     counter = _BoxCounter(clusters)
-    k = len(clusters)
-    step = max(1, NUMBERS_IN_MEMORY // clusters.X[:k].size)
-    total = 0.0
-    for start in range(0, k - 1, step):
-        i, j = np.nonzero(np.arange(start, min(start + step, k - 1))[:, None] < np.arange(k))
-        i += start
+    totals = np.zeros(len(clusters.blocks))
+    for i, j in _pairs(clusters):
         midpoints, half_width = _boxes_between(clusters, centers, densities, i, j)
         between = counter.count(i, midpoints, half_width) + counter.count(j, midpoints, half_width)
-        total += float((between / np.maximum(densities[i], densities[j])).sum())
-    return 2 * total / (k * (k - 1))
+        relative = between / np.maximum(densities[i], densities[j])
+        totals += np.bincount(clusters.clustering[i], weights=relative, minlength=len(totals))
+    n_clusters = np.bincount(clusters.clustering)
+    return np.asarray(2 * totals / (n_clusters * (n_clusters - 1)))
 
 
-def _record_nearest_to_mean(clusters: Clusters, cluster: int) -> np.ndarray:
-    members = clusters.X[clusters.members(cluster)]
-    return np.asarray(members[np.argmin(cdist(members, clusters.means[cluster : cluster + 1]))])
+def _pairs(clusters: Clusters) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield the pairs i < j of clusters of the same clustering, as many at a time as fit into memory."""
+    at_once = max(1, NUMBERS_IN_MEMORY // clusters.X.shape[1])
+    last = np.array([block.stop for block in clusters.blocks])[clusters.clustering]
+    n_pairs = last - np.arange(len(clusters)) - 1
+    ends = np.cumsum(n_pairs)
+    cuts = np.searchsorted(ends, np.arange(at_once, ends[-1], at_once))
+    for part in np.split(np.arange(len(clusters)), np.unique(cuts + 1)):
+        i = np.repeat(part, n_pairs[part])
+        offsets = np.cumsum(n_pairs[part]) - n_pairs[part]
+        yield i, i + 1 + np.arange(len(i)) - np.repeat(offsets, n_pairs[part])
+
+
+def _records_nearest_to_means(clusters: Clusters) -> np.ndarray:
+    """Return the index of the first record of each cluster that is nearest to its mean, of shape (n_clusters,)."""
+    squares = np.zeros(len(clusters.X))
+    for column in clusters.squared_deviations.T:  # the package's order of operations
+        squares += column
+    distances = np.sqrt(squares)
+    is_nearest = distances == np.minimum.reduceat(distances, clusters.starts)[clusters.labels]
+    candidates = np.flatnonzero(is_nearest)
+    return candidates[np.searchsorted(clusters.labels[candidates], np.arange(len(clusters)))]
 
 
 def _boxes_between(

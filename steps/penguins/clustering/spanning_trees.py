@@ -9,7 +9,9 @@ FIRST_COLUMNS, GROWTH = 64, 4
 NUMBERS_IN_MEMORY = 1 << 22
 
 
-def spanning_tree(points: Distances, members: np.ndarray, core_squares: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def spanning_tree(
+    points: Distances, members: np.ndarray, core_squares: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the edges of the minimum spanning tree of a cluster: their two ends and their squared weights.
 
     members are the cluster's records, and core_squares their squared core distances, both of shape (n,), in ascending order of
@@ -26,7 +28,7 @@ def spanning_tree(points: Distances, members: np.ndarray, core_squares: np.ndarr
     children = np.flatnonzero(parents >= 0)
     edges = [(children, parents[children], core_squares[children])]
     if len(children) < len(members) - 1:
-        edges += _joining_edges(points, members, core_squares, _trees_of(parents))
+        edges += _joining_edges(points, members, core_squares, parents)
     first, second, squares = (np.concatenate(arrays) for arrays in zip(*edges, strict=True))
     return first, second, squares
 
@@ -52,22 +54,23 @@ def _parents(points: Distances, members: np.ndarray, core_squares: np.ndarray) -
     return parents
 
 
-def _trees_of(parents: np.ndarray) -> np.ndarray:
-    """Return the root above each record, by doubling the steps until nothing changes."""
+def _trees_of(parents: np.ndarray, roots: np.ndarray) -> np.ndarray:
+    """Return which of the `roots` is above each record, by doubling the steps until nothing changes."""
     above = np.where(parents >= 0, parents, np.arange(len(parents)))
-    while not np.array_equal(higher := above[above], above):
+    while ((higher := above[above]) != above).any():
         above = higher
-    return above
+    return np.searchsorted(roots, above)
 
 
 def _joining_edges(
-    points: Distances, members: np.ndarray, core_squares: np.ndarray, trees: np.ndarray
+    points: Distances, members: np.ndarray, core_squares: np.ndarray, parents: np.ndarray
 ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Join the trees: the smallest one by its smallest edge to the others, until one is left."""
     edges = []
-    names, trees, sizes = np.unique(trees, return_inverse=True, return_counts=True)
-    sizes = sizes.astype(float)
-    for _ in range(len(names) - 1):
+    roots = np.flatnonzero(parents < 0)
+    trees = _trees_of(parents, roots)
+    sizes = np.bincount(trees).astype(float)
+    for _ in range(len(roots) - 1):
         smallest = int(sizes.argmin())
         inside, outside = np.flatnonzero(trees == smallest), np.flatnonzero(trees != smallest)
         step = max(1, NUMBERS_IN_MEMORY // len(outside))
@@ -98,5 +101,5 @@ def _smallest_edge(
     a, b, square = inside[row], outside[column], weights[row, column]
     low, high = np.minimum(a, b), np.maximum(a, b)
     of_core = np.where(core_squares[high] == square, high, -1)
-    first = np.lexsort((high, low, of_core))[0]
+    first = np.lexsort((high, low, of_core))[0] if len(a) > 1 else 0
     return tuple(array[first].item() for array in (square, of_core, low, high, a, b))

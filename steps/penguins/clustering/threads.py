@@ -3,7 +3,7 @@
 import os
 
 # A smaller group runs in one thread: such groups are many and run side by side, which keeps all cores busy.
-MOST_RECORDS_IN_ONE_THREAD = 5_000
+MOST_RECORDS_IN_ONE_THREAD = 4_000
 
 
 def n_threads(n_records: int) -> int:
