@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis, XAxis
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from penguins.text import escape_unprintable
 
@@ -115,6 +116,15 @@ def error_by_alpha_figure(alphas: np.ndarray, errors: np.ndarray, spreads: np.nd
     return figure
 
 
+def use_log_axis(axis: Axis) -> None:
+    """Give an axis a logarithmic scale, with plain numbers at 1, 2 and 5."""
+    set_scale = axis.axes.set_xscale if isinstance(axis, XAxis) else axis.axes.set_yscale
+    set_scale("log")
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
+
+
 def k_distances_figure(distances: Sequence[float], min_samples: int, knee: float | None, grid: tuple[float, float]) -> Figure:
     """Draw the sorted distances of the records to their nearest ones, their knee, and the range of the proposed eps values."""
     figure = _figure(6.0, 4.2)
@@ -124,7 +134,7 @@ def k_distances_figure(distances: Sequence[float], min_samples: int, knee: float
     if knee is not None:
         axes.axhline(knee, linestyle="--", linewidth=1, color=INK, label=f"knee: {knee:.3g}")
     if any(distance > 0 for distance in distances):
-        axes.set_yscale("log")
+        use_log_axis(axes.yaxis)
     axes.set(
         xlabel="share of the records",
         ylabel=f"distance to nearest record number {min_samples}",
@@ -153,7 +163,9 @@ def metrics_by_eps_figure(results: pd.DataFrame, group_by: str, titles: dict[str
     for panel, (metric, title) in zip(panels, titles.items(), strict=False):
         numbers = results.astype({metric: float})
         (_draw_groups if n_groups <= MOST_NAMED_LINES else _draw_median)(panel, numbers, group_by, metric)
-        panel.set(title=title, xlabel=eps_label, xscale="log" if has_own_grids else "linear")
+        panel.set(title=title, xlabel=eps_label)
+        if has_own_grids:
+            use_log_axis(panel.xaxis)
         panel.tick_params(labelbottom=True)
         if metric.startswith("n_"):
             panel.yaxis.set_major_locator(MaxNLocator(integer=True))

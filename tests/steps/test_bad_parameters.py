@@ -7,7 +7,7 @@ import dbscan_sweep
 import pytest
 from step_modules import STEPS
 
-from penguins.cli.parameters import Choice, Flag, Integer, ListOf, Real, Text, parse_parameters
+from penguins.cli.parameters import Choice, EpsValues, Flag, Integer, ListOf, Real, Text, parse_parameters
 from penguins.cli.script import run_entry_point
 from penguins.errors import InputError
 from penguins.text import one_line, quote
@@ -28,13 +28,17 @@ LISTS: dict[type, list[str]] = {
     ],
     Text: ["", " ", ",", "[]", "a,a", "a,,b", '["a", "a"]', '[""]', '["\\ud800"]', "[" * 9999 + "]" * 9999, *UNSTORABLE],
     Choice: ["", "al", "all,all", "main", "[]", "ridge_search,", "Ridge_search", "[[]]"],
+    Integer: ["", " ", ",", "[]", "0", "-1", "1.5", "3,3", "3,", "[3, 03]", "a", "[null]", "1e3", str(2**31)],
 }  # fmt: skip
+AUTO = ["auto:", "auto:1", "auto:201", "auto:2.5", "auto:x", "auto,0.5", "Auto", "auto 20", "[auto]"]
 SPARKS = ["laptop", "local[0]", "local[-1]", "local[*", "local[*]; rm -rf x", "$(touch x)", "spark:/h", "http://h", "local [2]"]
 
 
 def bad_texts(field: "dataclasses.Field[object]") -> list[str]:
     """Return the texts that break the rule of a parameter."""
     rule = field.metadata["rule"]
+    if isinstance(rule, EpsValues):
+        return LISTS[Real] + AUTO
     if isinstance(rule, ListOf):
         return LISTS[type(rule.item)]
     if field.name == "spark":

@@ -14,11 +14,13 @@ from pyspark.sql import SparkSession
 from s_dbw import S_Dbw
 from sklearn import metrics as oracle
 from sklearn.cluster import DBSCAN
+from sklearn.datasets import make_blobs, make_moons
 from sklearn.preprocessing import StandardScaler
 from stores import SEED_ROWS, Steps, Store
 from sweeps import FEATURES, ISLANDS, fill_store, finished_sweep, model_statuses, results, statuses
 
 from penguins.clustering import indices
+from penguins.clustering.dbcv import dbcv
 from penguins.clustering.indices import INDICES
 from penguins.sweep import model_files
 
@@ -50,7 +52,7 @@ def quiet(capfd: pytest.CaptureFixture[str]) -> Iterator[pytest.CaptureFixture[s
 
 
 def library_results(island: str, eps: float) -> tuple[DBSCAN, dict[str, float]]:
-    """Return what the libraries give, called plainly: the fitted DBSCAN and the metrics that are defined."""
+    """Return what the libraries give, called plainly, and DBCV: the fitted DBSCAN and the metrics that are defined."""
     penguins = pd.read_csv(SEED_ROWS).dropna()
     X = StandardScaler().fit_transform(penguins.loc[penguins["island"] == island, FEATURES])
     dbscan = DBSCAN(eps=eps, min_samples=3).fit(X)
@@ -63,6 +65,7 @@ def library_results(island: str, eps: float) -> tuple[DBSCAN, dict[str, float]]:
             "calinski-harabasz": oracle.calinski_harabasz_score(X[clustered], members),
             "davies-bouldin": oracle.davies_bouldin_score(X[clustered], members),
             "s-dbw": S_Dbw(X, dbscan.labels_, alg_noise="filter"),
+            "dbcv": dbcv(X, [dbscan.labels_])[0].value,
         }
     return dbscan, values
 
@@ -201,6 +204,68 @@ def test_with_runs_groups_the_curves_and_the_table_have_no_run_for_each_eps_and_
     assert "Torgersen  1.5" in printed
     assert "best eps of 3 of 3 groups" in printed
     assert f"run: {sweep.info.run_id}" in printed
+
+
+def test_the_most_stable_clustering_of_an_automatic_grid_is_the_right_one_for_every_group(
+    store: Store, step: Steps, session: SparkSession, quiet: pytest.CaptureFixture[str]
+) -> None:
+    moons, _ = make_moons(300, noise=0.05, random_state=0)
+    blobs, _ = make_blobs(300, centers=[[0, 0], [9, 0], [0, 9], [9, 9], [4, 20]], cluster_std=1.0, random_state=0)
+    table = pd.DataFrame(np.vstack([moons, blobs]), columns=["x", "y"]).assign(shape=["moons"] * 300 + ["blobs"] * 300)
+    table.sample(frac=1, random_state=0).to_csv("t.csv", index=False)
+    parameters = {"data": "t.csv", "group_by": "shape", "features": "x,y", "eps": "auto", "models": "best", "runs": "all"}
+    assert step(dbscan_sweep, **parameters, min_samples="3,5") == 0
+    found = results(store, store.only("dbscan_sweep"))
+    assert len(found) == 160
+    best = found[found["best"]].set_index("shape")
+    assert best["n_clusters"].to_dict() == {"moons": 2, "blobs": 5}
+    assert best["coverage"].tolist() == [n / 300 for n in best["n_clustered_records"]]
+    assert best["n_records"].tolist() == [300, 300]
+    assert found["model_path"].notna().sum() == 2
+    for shape, group in store.children(store.only("dbscan_sweep")).items():
+        assert store.artifacts(group) == {
+            "results.csv", *[f"k_distances_min_samples{n}.{kind}" for n in (3, 5) for kind in ("csv", "png")]
+        }  # fmt: skip
+        [marked] = [run for run in store.children(group).values() if run.data.tags.get("best") == "true"]
+        row = best.loc[shape]
+        assert marked.info.run_name == f"{shape}-eps{row['eps']:g}-min_samples{row['min_samples']}"
+        assert mlflow.sklearn.load_model(row["model_path"])["dbscan"].min_samples == row["min_samples"]
+        assert group.data.metrics["best_dbcv"] == pytest.approx(row["dbcv"])
+    assert "best eps of 2 of 2 groups" in quiet.readouterr().out
+
+
+def test_haversine_joins_a_town_across_the_180th_meridian_and_its_model_is_scikit_learns(
+    store: Store, step: Steps, session: SparkSession, quiet: pytest.CaptureFixture[str]
+) -> None:
+    random = np.random.default_rng(0)
+    degrees = np.vstack([random.normal(town, 0.03, (40, 2)) for town in ((-17.8, 180.0), (-16.5, 179.3))])
+    table = pd.DataFrame(degrees, columns=["lat", "lon"]).assign(country="FJ")
+    table["lon"] = (table["lon"] + 180) % 360 - 180
+    table.to_csv("t.csv", index=False)
+    parameters = {"data": "t.csv", "group_by": "country", "features": "lat,lon", "metric": "haversine", "eps": "10,20,400"}
+    assert step(dbscan_sweep, **parameters) == 0
+    found = results(store, store.only("dbscan_sweep"))
+    assert found["n_clusters"].tolist() == [2, 2, 1]
+    model = mlflow.sklearn.load_model(found["model_path"][1])
+    radians = model["scaler"].transform(table[["lat", "lon"]])
+    assert np.array_equal(np.asarray(radians), np.radians(table[["lat", "lon"]].to_numpy()))
+    assert model["dbscan"].fit_predict(radians).tolist() == [0] * 40 + [1] * 40
+
+
+def test_an_automatic_grid_is_resumed_group_by_group(
+    store: Store, step: Steps, session: SparkSession, quiet: pytest.CaptureFixture[str]
+) -> None:
+    parameters = {"eps": "auto:6", "models": "none", "min_samples": "3,5"}
+    assert step(dbscan_sweep, **parameters) == 0
+    dead = store.only("dbscan_sweep")
+    expected = results(store, dead).drop(columns="model_path")
+    dream = store.only("Dream")
+    store.client.set_terminated(dream.info.run_id, "FAILED")
+    store.client.set_terminated(dead.info.run_id, "FAILED")
+    assert step(dbscan_sweep, **parameters, resume=True) == 0
+    assert "resume: 2 of 3 groups are taken over" in quiet.readouterr().out
+    [now] = [run for run in store.runs() if run.info.run_name == "dbscan_sweep" and run.info.status == "FINISHED"]
+    pd.testing.assert_frame_equal(results(store, now).drop(columns="model_path"), expected)
 
 
 def test_groups_that_cannot_be_computed_fail_alone_and_are_counted(

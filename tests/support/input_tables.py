@@ -42,6 +42,10 @@ def spoiled_table(change: str) -> pd.DataFrame:
         table.loc[0, "kind"] = "rare"
     elif change == "infinite":
         table.loc[3, "size"] = np.inf
+    elif change == "latitude":
+        table.loc[3, "size"] = 91.0
+    elif change == "longitude":
+        table.loc[3, "weight"] = -181.0
     elif change == "few rows":
         table = table.iloc[[0, 1, 20, 21, 40]]
     elif change == "a rare class":

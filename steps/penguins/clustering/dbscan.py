@@ -10,12 +10,10 @@ from penguins.clustering.clusters import NOISE
 from penguins.clustering.dbscan_blocks import labels_from_blocks
 from penguins.clustering.dbscan_tree import labels_from_tree
 from penguins.clustering.sphere import EARTH_RADIUS_KM, chord, unit_vectors
-from penguins.clustering.ties import PRECISION, Limits, rounding_of_products
+from penguins.clustering.ties import FEWEST_RECORDS, MOST_FEATURES, PRECISION, Limits, rounding_of_products
 
-# Outside these bounds scikit-learn compares all pairs through matrix products, with a rounding of their own.
-FEWEST_RECORDS, MOST_FEATURES = 12, 15
-# Up to these numbers of records, the matrix of all distances is faster than a search for neighbours: in few and many features.
-MOST_RECORDS_IN_MATRIX, MOST_IN_MATRIX_OF_MANY_FEATURES = 4_000, 2_000
+# Up to this number of records, the matrix of all distances is faster than a search for neighbours.
+MOST_RECORDS_IN_MATRIX = 5_000
 
 
 @dataclass(frozen=True)
@@ -39,12 +37,11 @@ def dbscan(X: np.ndarray, eps_values: Sequence[float], min_samples: int, metric:
     if min_samples > len(X):
         return [Clustering(np.full(len(X), NOISE), np.empty(0, dtype=np.intp))] * len(eps_values)
     points, limits = (X, _limits(X, eps_values)) if metric == "euclidean" else (unit_vectors(X), _limits_of_chords(eps_values))
-    has_few_features = points.shape[1] <= MOST_FEATURES
     found: list[tuple[np.ndarray, np.ndarray] | None]
-    if len(X) <= (MOST_RECORDS_IN_MATRIX if has_few_features else MOST_IN_MATRIX_OF_MANY_FEATURES):
+    if len(X) <= MOST_RECORDS_IN_MATRIX:
         labels, core, tied = labels_from_tree(points, limits, min_samples)
         found = [None if is_tied else (one, of_one) for one, of_one, is_tied in zip(labels, core, tied, strict=True)]
-    elif has_few_features:
+    elif points.shape[1] <= MOST_FEATURES:
         found = labels_from_blocks(points, limits, min_samples)
     else:
         found = [None] * len(limits)

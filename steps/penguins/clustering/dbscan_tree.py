@@ -7,7 +7,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
 from penguins.clustering.clusters import NOISE
-from penguins.clustering.ties import Limits
+from penguins.clustering.ties import MOST_FEATURES, Limits, squares_by_products
 
 # Within these bounds a k-d tree finds the nearest records faster than a search of the matrix.
 FEWEST_RECORDS_IN_KD_TREE, MOST_FEATURES_IN_KD_TREE = 200, 8
@@ -25,7 +25,7 @@ def labels_from_tree(X: np.ndarray, limits: Sequence[Limits], min_samples: int) 
     if and only if a path connects them in the minimum spanning tree whose edges are within eps: R. J. G. B. Campello et al.,
     "Density-based clustering based on hierarchical density estimates", PAKDD 2013.
     """
-    squares = cdist(X, X, "sqeuclidean")
+    squares = cdist(X, X, "sqeuclidean") if X.shape[1] <= MOST_FEATURES else squares_by_products(X)
     nearest, nearest_squares = _nearest_records(X, squares, min_samples)
     core_squares = nearest_squares.max(axis=1)
     np.maximum(squares, core_squares, out=squares)

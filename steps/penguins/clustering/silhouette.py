@@ -19,6 +19,8 @@ SUMS_IN_MEMORY = 4_000_000
 # Up to this number of records, a clustering is scored alone, from the same distance matrix as scikit-learn's: the order of
 # operations in the product of small matrices depends on their size, and where records coincide, the index shows the rounding.
 MOST_RECORDS_IN_MATRIX = 1_000
+# Records whose squared distance, relative to their squared distance from the origin, is below this value nearly coincide.
+COINCIDENCE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -64,23 +66,53 @@ def mean_silhouettes(X: np.ndarray, labels: np.ndarray, scored: np.ndarray, is_s
     """
     is_small = (labels != NOISE).sum(axis=1) <= MOST_RECORDS_IN_MATRIX
     means = np.empty(len(labels))
-    means[is_small] = [_mean_from_matrix(X, *one, is_sphere) for one in zip(labels[is_small], scored[is_small], strict=True)]
+    if is_small.any():
+        means[is_small] = _means_from_matrix(X, labels[is_small], scored[is_small], is_sphere)
     if not is_small.all():
         means[~is_small] = _means_from_shared_sums(X, labels[~is_small], scored[~is_small], is_sphere)
     return means
 
 
-def _mean_from_matrix(X: np.ndarray, labels: np.ndarray, scored: np.ndarray, is_sphere: bool) -> float:
-    """Compute the mean silhouette of one clustering from the matrix of all distances."""
-    clustered = labels != NOISE
-    own, records = labels[clustered], X[clustered]
-    distances = euclidean_distances(records, records)
-    if is_sphere:
-        distances = arcs(distances)
+def _means_from_matrix(X: np.ndarray, labels: np.ndarray, scored: np.ndarray, is_sphere: bool) -> list[float]:
+    """Compute the same as `mean_silhouettes` from one matrix of all distances, or from one for each clustering.
+
+    One matrix serves all clusterings unless records nearly coincide.
+    """
+    used = (labels != NOISE).any(axis=0)
+    X, labels, scored = X[used], labels[:, used], scored[:, used]
+    shared = None
+    if len(labels) > 1 and len(X) <= MOST_RECORDS_IN_MATRIX:
+        distances = _distance_matrix(X, is_sphere)
+        is_apart = _smallest_distance(distances) ** 2 > COINCIDENCE * np.einsum("ij,ij->i", X, X).max()
+        shared = distances if is_apart else None
+    means = []
+    for own, of_clustering in zip(labels, scored, strict=True):
+        clustered = own != NOISE
+        if shared is None:
+            distances = _distance_matrix(X[clustered], is_sphere)
+        else:
+            distances = shared if clustered.all() else shared[np.ix_(clustered, clustered)]
+        means.append(_mean_of_clustering(distances, own[clustered], of_clustering[clustered]))
+    return means
+
+
+def _distance_matrix(X: np.ndarray, is_sphere: bool) -> np.ndarray:
+    distances = euclidean_distances(X, X)
     np.fill_diagonal(distances, 0)
+    return arcs(distances) if is_sphere else distances
+
+
+def _smallest_distance(distances: np.ndarray) -> float:
+    """Return the smallest distance between two records; distances has shape (n, n), with 0 on its diagonal."""
+    n = len(distances)
+    # Without its last element, the matrix in rows of n + 1 has the diagonal as its first column.
+    return float(distances.ravel()[:-1].reshape(n - 1, n + 1)[:, 1:].min())
+
+
+def _mean_of_clustering(distances: np.ndarray, own: np.ndarray, scored: np.ndarray) -> float:
     members = csr_array((np.ones(len(own)), (own, np.arange(len(own)))))
     silhouettes = _silhouettes(members @ distances, own, np.bincount(own))
-    return float(silhouettes[scored[clustered]].mean())
+    return float(silhouettes[scored].mean())
 
 
 def _means_from_shared_sums(X: np.ndarray, labels: np.ndarray, scored: np.ndarray, is_sphere: bool) -> np.ndarray:
@@ -175,7 +207,8 @@ def _silhouettes(distances: np.ndarray, own: np.ndarray, sizes: np.ndarray) -> n
 
 def euclidean_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Compute distances, of shape (len(a), len(b)), with scikit-learn's formula and order of operations, for its rounding."""
-    distances = -2 * (a @ b.T)
+    distances = a @ b.T  # NumPy computes a product with itself, as scikit-learn's, by a routine with a rounding of its own.
+    distances *= -2
     distances += np.einsum("ij,ij->i", a, a)[:, None]
     distances += np.einsum("ij,ij->i", b, b)
     return np.asarray(np.sqrt(np.maximum(distances, 0, out=distances), out=distances))

@@ -8,6 +8,8 @@ import numpy as np
 TIE_TOLERANCE = 1e-13
 # The rounding of one operation.
 PRECISION = float(np.finfo(float).eps)
+# Outside these bounds scikit-learn compares all pairs through matrix products, with a rounding of their own.
+FEWEST_RECORDS, MOST_FEATURES = 12, 15
 
 
 class TieError(ArithmeticError):
@@ -34,10 +36,21 @@ class Limits:
         return within, ~within & (squares <= self.high)
 
 
-def rounding_of_products(X: np.ndarray) -> float:
-    """Bound the error of squared distances that are computed by matrix products of X, of shape (n_records, n_features).
+def squares_by_products(X: np.ndarray) -> np.ndarray:
+    """Compute all squared distances of X, of shape (n_records, n_features), by |x|^2 - 2 x.y + |y|^2, fast in many features."""
+    norms = np.einsum("ij,ij->i", X, X)
+    squares = X @ X.T
+    squares *= -2
+    squares += norms
+    squares += norms[:, None]
+    np.fill_diagonal(squares, 0)
+    return np.asarray(np.maximum(squares, 0, out=squares))
 
-    scikit-learn computes |x|^2 - 2 x.y + |y|^2, whose error grows with the norms and not with the distance.
+
+def rounding_of_products(X: np.ndarray) -> float:
+    """Bound the error of squared distances by matrix products of X, on both sides: here and in scikit-learn.
+
+    X has shape (n_records, n_features). The error grows with the norms and not with the distance.
     """
     largest = float(np.einsum("ij,ij->i", X, X).max(initial=0))
-    return float(4 * (X.shape[1] + 4) * PRECISION * largest)
+    return float(8 * (X.shape[1] + 4) * PRECISION * largest)
