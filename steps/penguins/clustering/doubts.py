@@ -1,6 +1,6 @@
 """Why the clustering that was chosen for a group deserves doubt, or why none could be chosen, and what to try next.
 
-The texts name no number of the group, so that equal doubts of many groups can be counted.
+The texts name no number of the group, so that equal doubts of many groups can be counted. `SEPARATOR` joins several.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,6 +11,7 @@ import numpy as np
 from penguins.clustering.clusters import NOISE
 from penguins.clustering.indices import S_DBW, SILHOUETTE
 
+SEPARATOR = "; "
 # One cluster of more than this share of the clustered records holds nearly everything.
 NEARLY_EVERYTHING = 0.95
 # The choice by stability deserves doubt below this value.
@@ -18,7 +19,7 @@ LEAST_STABILITY = 0.5
 
 SMALLEST_EPS = "the chosen eps is the smallest that was tried: try smaller values"
 LARGEST_EPS = "the chosen eps is the largest that was tried: try larger values"
-NEGATIVE_SILHOUETTE = "the silhouette is negative: clusters overlap, or are not round; compare dbcv"
+NEGATIVE_SILHOUETTE = "the silhouette is negative: clusters overlap, or are not round (then compare dbcv)"
 MOSTLY_NOISE = "more than half of the records are noise: try larger eps or smaller min_samples"
 ONE_LARGE_CLUSTER = "one cluster holds nearly all clustered records: try smaller eps, or other features"
 DUPLICATES = "each cluster consists of equal records (S_Dbw 0): look for rounded or constant columns"
@@ -26,7 +27,7 @@ UNSTABLE = f"the clusters change much with eps (stability below {LEAST_STABILITY
 
 TOO_FEW_RECORDS = "the group has fewer records than min_samples: try smaller min_samples, or leave the group out"
 ALL_NOISE = "every record is noise at every value: try larger eps, smaller min_samples, or eps=auto"
-ONE_CLUSTER = "every value gives one cluster or none: try other values of eps, or eps=auto; there may be no clusters"
+ONE_CLUSTER = "every value gives one cluster or none: there may be no clusters, or try other values of eps, or eps=auto"
 LOW_COVERAGE = "every value with two clusters or more leaves too many records as noise: try larger eps or smaller min_coverage"
 NO_INDEX = "the index is undefined at every value that keeps enough records: try select_by=stability, or other values of eps"
 

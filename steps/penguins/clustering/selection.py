@@ -7,7 +7,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from penguins.clustering.clusters import NOISE
-from penguins.clustering.doubts import LEAST_STABILITY, UNSTABLE, Candidate, coverage, doubts, why_none
+from penguins.clustering.doubts import LEAST_STABILITY, SEPARATOR, UNSTABLE, Candidate, coverage, doubts, why_none
 from penguins.clustering.indices import HIGHEST_IS_BEST
 
 STABILITY = "stability"
@@ -42,7 +42,7 @@ def choose(candidates: Sequence[Candidate], select_by: str, min_coverage: float)
     position = int(np.nanargmax(scores))
     is_unstable = select_by == STABILITY and len(candidates) > 1 and scores[position] < LEAST_STABILITY
     found = doubts(candidates, position) + ([UNSTABLE] if is_unstable else [])
-    return Choice(position, "; ".join(found))
+    return Choice(position, SEPARATOR.join(found))
 
 
 def stabilities(candidates: Sequence[Candidate], min_coverage: float) -> np.ndarray:

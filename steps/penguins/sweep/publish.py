@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from mlflow.entities import Run
 
+from penguins.clustering.doubts import SEPARATOR
 from penguins.clustering.indices import (
     CALINSKI_HARABASZ,
     DAVIES_BOULDIN,
@@ -70,7 +71,7 @@ def _warning_lines(results: SweepResults) -> list[str]:
     if len(warnings) <= MOST_WARNINGS:
         lines = [f"warning: {quote(name)}: {warning}" for name, warning in warnings.items()]
     else:
-        kinds = Counter(kind for warning in warnings.values() for kind in warning.split("; "))
+        kinds = Counter(kind for warning in warnings.values() for kind in warning.split(SEPARATOR))
         lines = [f"warning: {number} of {len(results.groups)} groups: {kind}" for kind, number in kinds.most_common()]
     without = [group for name, group in results.groups.items() if name in warnings and not group.best]
     if without:

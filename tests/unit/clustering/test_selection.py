@@ -129,3 +129,9 @@ def test_a_choice_by_stability_in_records_without_clusters_is_called_unstable() 
 def test_where_nothing_can_be_chosen_the_reason_is_given(tried: list[Candidate], expected: str) -> None:
     found = choose(tried, "silhouette", 0.5)
     assert (found.position, found.warning) == (None, expected)
+
+
+def test_no_text_holds_the_separator_by_which_several_are_counted() -> None:
+    texts = [text for name, text in vars(doubts).items() if name.isupper() and isinstance(text, str) and name != "SEPARATOR"]
+    assert len(texts) >= 12
+    assert not [text for text in texts if doubts.SEPARATOR.strip() in text]
