@@ -4,7 +4,6 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from kneed import KneeLocator
 from scipy.spatial import cKDTree
 
 from penguins.clustering.clusters import NOISE
@@ -103,6 +102,8 @@ def _thin(distances: np.ndarray) -> np.ndarray:
 def _knee(curve: np.ndarray) -> float | None:
     if len(curve) < 3 or curve[0] == curve[-1]:
         return None
+    from kneed import KneeLocator  # here, because it imports pyplot, which takes half a second
+
     with warnings.catch_warnings():  # It warns where it finds no knee.
         warnings.simplefilter("ignore")
         found = KneeLocator(np.arange(len(curve)), curve, curve="convex", direction="increasing").knee_y
