@@ -1,71 +1,124 @@
-"""Records of one or several clusterings, sorted by cluster, with the statistics of each cluster that several indices need."""
+"""The clusters of several clusterings in one list, with the statistics of each cluster that several indices need."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
+from scipy.spatial.distance import cdist
 
 NOISE = -1
 
 
 @dataclass(frozen=True)
-class Clusters:
-    """The clusters of one or several clusterings of the same records, one after the other, numbered 0, 1 … n_clusters - 1.
+class Members:
+    """The members of all clusters of several clusterings, in one list: the clusters of the first clustering come first.
 
-    `X`, of shape (n, n_features), are the records of the first cluster of the first clustering, then of the second cluster …;
-    `labels`, of shape (n,), are their clusters. `sizes`, `starts` and `clustering`, of shape (n_clusters,), are the number of
-    records in each cluster, the index of its first one, and its clustering. `means` and `standard_deviations` have shape
-    (n_clusters, n_features). `squared_deviations`, of the shape of X, are the squared differences between each record and the
-    mean of its cluster. `blocks` are the slices of the clusters of each clustering.
+    `records` and `clusters`, of shape (n_members,), sorted by cluster, are the position of each member in its table and its
+    cluster in the list. A record is a member of one cluster, or none, in each clustering. `starts` and `sizes`, of shape
+    (n_clusters,), are the position of each cluster's first member and the number of its members; `clusterings`, of the same
+    shape, are the clusterings they belong to. The clusters of clustering c are `offsets[c]` to `offsets[c + 1]`.
     """
 
-    X: np.ndarray
-    labels: np.ndarray
-    sizes: np.ndarray
+    records: np.ndarray
+    clusters: np.ndarray
     starts: np.ndarray
-    clustering: np.ndarray
-    means: np.ndarray
-    standard_deviations: np.ndarray
-    squared_deviations: np.ndarray
-    blocks: list[slice]
+    sizes: np.ndarray
+    clusterings: np.ndarray
+    offsets: np.ndarray
 
     @classmethod
-    def from_labels(cls, X: np.ndarray, labels: Sequence[np.ndarray]) -> "Clusters":
-        """Sort X, of shape (n_records, n_features), by each of `labels`, of shape (n_records,): 0, 1 … and -1 for noise.
-
-        Each clustering has a record that is not noise, and no number is left out.
-        """
-        members = [np.argsort(one, kind="stable")[np.count_nonzero(one == NOISE) :] for one in labels]
-        stops = np.cumsum([one.max() + 1 for one in labels])
-        blocks = [slice(int(stop - one.max() - 1), int(stop)) for one, stop in zip(labels, stops, strict=True)]
-        X = X[np.concatenate(members)]
-        composite = [one[of_one] + block.start for one, of_one, block in zip(labels, members, blocks, strict=True)]
-        all_labels = np.concatenate(composite)
-        sizes = np.bincount(all_labels)
-        starts = np.cumsum(sizes) - sizes
-        clustering = np.repeat(np.arange(len(blocks)), [block.stop - block.start for block in blocks])
-        means = _cluster_sums(X, all_labels, starts) / sizes[:, None]
-        squared_deviations = np.square(X - means[all_labels])
-        deviations = np.sqrt(_cluster_sums(squared_deviations, all_labels, starts) / sizes[:, None])
-        return cls(X, all_labels, sizes, starts, clustering, means, deviations, squared_deviations, blocks)
+    def from_labels(cls, labels: np.ndarray) -> "Members":
+        """List the members in labels, of shape (n_clusterings, n_records): -1 for noise, and 0, 1 … without a gap."""
+        n_clusters = labels.max(axis=1) + 1
+        offsets = np.zeros(len(labels) + 1, dtype=int)
+        np.cumsum(n_clusters, out=offsets[1:])
+        clusterings, records = np.nonzero(labels != NOISE)
+        clusters = labels[clusterings, records] + offsets[clusterings]
+        order = sort_clusters(clusters, offsets[-1])
+        sizes = np.bincount(clusters)
+        of_clusters = np.repeat(np.arange(len(labels)), n_clusters)
+        return cls(records[order], clusters[order], np.cumsum(sizes) - sizes, sizes, of_clusters, offsets)
 
     def __len__(self) -> int:
+        """Return the number of clusters."""
         return len(self.sizes)
 
-    def members(self, cluster: int) -> slice:
-        """Return the slice of `X` that holds the records of `cluster`."""
-        return slice(self.starts[cluster], self.starts[cluster] + self.sizes[cluster])
 
-    def records(self, block: slice) -> np.ndarray:
-        """Return the records of a clustering, whose clusters are `block`."""
-        return self.X[self.starts[block.start] : self.starts[block.stop - 1] + self.sizes[block.stop - 1]]
+@dataclass(frozen=True)
+class Clusters:
+    """The clusters of several clusterings of the same records, with their statistics.
+
+    `X`, of shape (n_members, n_features), are the records of the `members`, and `distances`, of shape (n_members,), their
+    distances from the mean of their cluster. `means` and `standard_deviations` have shape (n_clusters, n_features).
+    `clusterings`, of shape (n_members,), is the clustering of each member. `n_records`, of shape (n_clusterings,), is the
+    number of clustered records; `centers` and `spreads`, of shape (n_clusterings, n_features), are their means and standard
+    deviations.
+    """
+
+    members: Members
+    X: np.ndarray
+    distances: np.ndarray
+    means: np.ndarray
+    standard_deviations: np.ndarray
+    clusterings: np.ndarray
+    n_records: np.ndarray
+    centers: np.ndarray
+    spreads: np.ndarray
+
+    @classmethod
+    def from_labels(cls, X: np.ndarray, labels: np.ndarray) -> "Clusters":
+        """Collect X, of shape (n_records, n_features), by labels, of shape (n_clusterings, n_records), as `Members` does."""
+        members = Members.from_labels(labels)
+        X = X[members.records]
+        means, standard_deviations, deviations = _statistics(X, members.clusters, members.starts)
+        # Which of two records is nearer to the mean shows in an index: the sum is that of cdist, whose operands these are.
+        distances = cdist(deviations, np.zeros((1, X.shape[1])))[:, 0]
+        clusterings = members.clusterings[members.clusters]
+        starts = members.starts[members.offsets[:-1]]
+        centers, spreads, _ = _statistics(X, clusterings, starts)
+        n_records = np.diff(starts, append=len(X))
+        return cls(members, X, distances, means, standard_deviations, clusterings, n_records, centers, spreads)
 
 
-def _cluster_sums(values: np.ndarray, labels: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """Sum values, of shape (n, n_columns), over each cluster, with the rounding of NumPy's sum of the cluster's rows.
+def _statistics(X: np.ndarray, segments: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Compute the mean and standard deviation of each segment of the rows of X, and the deviation of each row from the mean."""
+    sizes = np.diff(starts, append=len(X))[:, None]
+    means = _segment_sums(X, segments, starts) / sizes
+    deviations = X - means[segments]
+    return means, np.sqrt(_segment_sums(np.square(deviations), segments, starts) / sizes), deviations
+
+
+def _segment_sums(values: np.ndarray, segments: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """Sum values, of shape (n, n_columns), over each segment of rows, with the rounding of NumPy's sum of these rows alone.
 
     On constant columns an index depends on the rounding: a spread that is 0 in one order of operations is not 0 in another.
     """
     if values.shape[1] == 1:
-        return np.array([part.sum(axis=0) for part in np.split(values, starts[1:])])
-    return np.stack([np.bincount(labels, weights=column) for column in values.T], axis=1)
+        # NumPy sums a single column by halves, after a first 0.
+        padded = np.zeros(len(values) + len(starts))
+        padded[np.arange(len(values)) + segments + 1] = values[:, 0]
+        return np.add.reduceat(padded, starts + np.arange(len(starts)))[:, None]
+    return np.stack([np.bincount(segments, weights=column) for column in values.T], axis=1)
+
+
+def sort_clusters(clusters: np.ndarray, n_clusters: int) -> np.ndarray:
+    """Return the order that sorts clusters, from 0 to n_clusters - 1, and keeps that of the members of each cluster."""
+    # NumPy sorts small integers in linear time.
+    return np.argsort(clusters.astype(np.min_scalar_type(n_clusters)), kind="stable")
+
+
+def ranges(starts: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return `starts[i]`, `starts[i] + 1` … of each range i, one range after the other, and the range of each."""
+    ends = np.cumsum(lengths)
+    owners = np.repeat(np.arange(len(lengths)), lengths)
+    return np.arange(ends[-1] if len(ends) else 0) + (starts - ends + lengths)[owners], owners
+
+
+def parts(lengths: np.ndarray, most: int) -> Iterator[tuple[int, int]]:
+    """Return the start and stop of parts of `lengths` whose sums are `most` or less, or which consist of a single length."""
+    ends = np.concatenate([[0], np.cumsum(lengths)])
+    cuts = [0]
+    while cuts[-1] < len(lengths):
+        cuts.append(max(cuts[-1] + 1, int(np.searchsorted(ends, ends[cuts[-1]] + most, side="right")) - 1))
+    return pairwise(cuts)

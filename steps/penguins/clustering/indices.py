@@ -1,11 +1,11 @@
 """Five indices of the quality of a clustering, or the reason why they are undefined."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from penguins.clustering.clusters import NOISE, Clusters
+from penguins.clustering.clusters import NOISE, Clusters, parts, ranges
 from penguins.clustering.dbcv import dbcv
 from penguins.clustering.s_dbw import s_dbw
 from penguins.clustering.silhouette import euclidean_distances, mean_silhouettes
@@ -25,7 +25,7 @@ SMALLEST_SAMPLE = 1_000
 # scikit-learn treats distances up to ZERO as 0. PRECISION is the rounding of its formula for squared distances, relative to the
 # squared distances from the origin. A relative error up to NEGLIGIBLE is accepted.
 ZERO, PRECISION, NEGLIGIBLE = 1e-8, float(np.finfo(float).eps), 1e-10
-NUMBERS_IN_MEMORY = 1 << 21
+NUMBERS_IN_MEMORY = 1 << 19
 
 
 @dataclass(frozen=True)
@@ -49,65 +49,79 @@ def evaluate(X: np.ndarray, labels: Sequence[np.ndarray], seed: int = 0, metric:
     With the metric haversine, the features are latitude and longitude in degrees. Silhouette and DBCV are those of great-circle
     distances; the others need means and take the records as points in three dimensions, in kilometres.
     """
-    position: dict[bytes, int] = {}
-    positions = [position.setdefault(one.tobytes(), len(position)) for one in labels]
-    distinct = np.array([_renumber(labels[positions.index(number)]) for number in range(len(position))])
-    counts = [_counts(one) for one in distinct]
-    defined = [number for number, (_, reason) in enumerate(counts) if not reason]
-    of_density = dict(zip(defined, dbcv(X, distinct[defined], seed, metric) if defined else [], strict=True))
+    first: dict[bytes, int] = {}
+    positions = [first.setdefault(one.tobytes(), len(first)) for one in labels]
+    if not positions:
+        return []
+    distinct = _number_clusters(np.array([labels[positions.index(number)] for number in range(len(first))]))
+    n_clusters = distinct.max(axis=1, initial=NOISE) + 1
+    n_clustered = (distinct != NOISE).sum(axis=1)
+    reasons = [_why_undefined(*counts) for counts in zip(n_clusters.tolist(), n_clustered.tolist(), strict=True)]
+    defined = [number for number, reason in enumerate(reasons) if not reason]
+    indices = dict(zip(defined, _indices(X, distinct[defined], seed, metric) if defined else [], strict=True))
+    evaluations = []
+    for number, (k, n, reason) in enumerate(zip(n_clusters.tolist(), n_clustered.tolist(), reasons, strict=True)):
+        counts = {N_CLUSTERS: float(k), N_CLUSTERED_RECORDS: float(n)}
+        of_clustering = indices.get(number, Evaluation({}, reason))
+        evaluations.append(replace(of_clustering, metrics=of_clustering.metrics | counts))
+    return [evaluations[number] for number in positions]
+
+
+def _number_clusters(labels: np.ndarray) -> np.ndarray:
+    """Replace the clusters in each row of labels, of shape (n_clusterings, n_records), by 0, 1 … without a gap."""
+    n_clusterings, n_records = labels.shape
+    highest = labels.max(axis=1, initial=NOISE)
+    if highest.max() < n_records:
+        is_used = np.zeros((n_clusterings, n_records + 1), dtype=bool)
+        is_used[np.arange(n_clusterings)[:, None], labels] = True  # noise, -1, is the last column
+        if (is_used[:, :-1].sum(axis=1) == highest + 1).all():
+            return labels
+    numbered = [np.unique(np.append(one, NOISE), return_inverse=True)[1][:-1] - 1 for one in labels]
+    return np.array(numbered)
+
+
+def _why_undefined(n_clusters: int, n_clustered: int) -> str:
+    """Return the reason why the indices are undefined, or an empty text."""
+    if not n_clusters:
+        return "every record is noise: the indices need two clusters or more"
+    if n_clusters < 2:
+        return "one cluster: the indices need two or more"
+    if n_clusters == n_clustered:
+        return "as many clusters as clustered records: the indices need fewer"
+    return ""
+
+
+def _indices(X: np.ndarray, labels: np.ndarray, seed: int, metric: str) -> list[Evaluation]:
+    """Compute the five indices of clusterings for which they are defined, in labels, of shape (n_clusterings, n_records)."""
+    densities = dbcv(X, labels, seed, metric)
     is_sphere = metric == "haversine"
     if is_sphere:
         X = EARTH_RADIUS_KM * unit_vectors(X)
         X = X - X.mean(axis=0)  # for the precision of matrix products
-    silhouettes = dict(zip(defined, _silhouettes(X, distinct[defined], seed, is_sphere), strict=True))
-    others = _other_indices(X, [distinct[number] for number in defined])
+    silhouettes, estimates = _silhouettes(X, labels, seed, is_sphere)
+    columns = {SILHOUETTE: silhouettes, **_indices_of_means(X, labels)}
     evaluations = []
-    for number, (metrics, reason) in enumerate(counts):
-        if reason:
-            evaluations.append(Evaluation(metrics, reason))
-        else:
-            value, estimated = silhouettes[number]
-            density = of_density[number]
-            indices = {SILHOUETTE: value, **others[defined.index(number)]}
-            if not density.reason:
-                indices[DBCV] = density.value
-            estimates = "; ".join(filter(None, (estimated, density.estimated)))
-            evaluations.append(Evaluation({**indices, **metrics}, density.reason, estimates))
-    return [evaluations[number] for number in positions]
+    for density, estimated, *values in zip(densities, estimates, *columns.values(), strict=True):
+        metrics = dict(zip(columns, values, strict=True))
+        if not density.reason:
+            metrics[DBCV] = density.value
+        evaluations.append(Evaluation(metrics, density.reason, "; ".join(filter(None, (estimated, density.estimated)))))
+    return evaluations
 
 
-def _renumber(labels: np.ndarray) -> np.ndarray:
-    """Replace the clusters of `labels` by 0, 1 … without a gap."""
-    _, numbered = np.unique(np.append(labels, NOISE), return_inverse=True)
-    return np.asarray(numbered[:-1] - 1)
-
-
-def _counts(labels: np.ndarray) -> tuple[dict[str, float], str]:
-    """Return the metrics that are always defined, and the reason why the indices are undefined, or an empty text."""
-    clustered = labels[labels != NOISE]
-    n_clusters = int(labels.max(initial=NOISE)) + 1
-    counts = {N_CLUSTERS: float(n_clusters), N_CLUSTERED_RECORDS: float(len(clustered))}
-    if not len(clustered):
-        return counts, "every record is noise: the indices need two clusters or more"
-    if n_clusters < 2:
-        return counts, "one cluster: the indices need two or more"
-    if n_clusters == len(clustered):
-        return counts, "as many clusters as clustered records: the indices need fewer"
-    return counts, ""
-
-
-def _other_indices(X: np.ndarray, labels: Sequence[np.ndarray]) -> list[dict[str, float]]:
-    """Compute the indices that need no distances between records, for as many clusterings at a time as fit into memory."""
+def _indices_of_means(X: np.ndarray, labels: np.ndarray) -> dict[str, list[float]]:
+    """Compute the indices that need the means of the clusters, in batches of clusterings that fit in the memory."""
+    columns: dict[str, list[float]] = {CALINSKI_HARABASZ: [], DAVIES_BOULDIN: [], S_DBW: []}
     at_once = max(1, NUMBERS_IN_MEMORY // X.size)
-    found = []
     for start in range(0, len(labels), at_once):
         clusters = Clusters.from_labels(X, labels[start : start + at_once])
-        values = zip(calinski_harabasz(clusters), davies_bouldin(clusters), s_dbw(clusters), strict=True)
-        found += [dict(zip((CALINSKI_HARABASZ, DAVIES_BOULDIN, S_DBW), map(float, one), strict=True)) for one in values]
-    return found
+        columns[CALINSKI_HARABASZ] += calinski_harabasz(clusters).tolist()
+        columns[DAVIES_BOULDIN] += davies_bouldin(clusters).tolist()
+        columns[S_DBW] += s_dbw(clusters).tolist()
+    return columns
 
 
-def _silhouettes(X: np.ndarray, labels: np.ndarray, seed: int, is_sphere: bool) -> list[tuple[float, str]]:
+def _silhouettes(X: np.ndarray, labels: np.ndarray, seed: int, is_sphere: bool) -> tuple[list[float], list[str]]:
     """Compute the mean silhouette of each clustering, and describe its sample where it is an estimate."""
     scored = labels != NOISE
     sizes = scored.sum(axis=1)
@@ -123,60 +137,72 @@ def _silhouettes(X: np.ndarray, labels: np.ndarray, seed: int, is_sphere: bool) 
     for batch in (np.flatnonzero(is_large), np.flatnonzero(~is_large)):
         if len(batch):
             means[batch] = mean_silhouettes(X, labels[batch], scored[batch], is_sphere)
-    return list(zip(means.tolist(), estimated, strict=True))
+    return means.tolist(), estimated
 
 
-def calinski_harabasz(clusters: Clusters) -> list[float]:
-    """Compute the Calinski-Harabasz index of each clustering as scikit-learn does; it is highest for dense, distant clusters.
+def calinski_harabasz(clusters: Clusters) -> np.ndarray:
+    """Compute the Calinski-Harabasz index as scikit-learn does; it is highest for dense and well separated clusters.
 
-    T. Calinski and J. Harabasz, "A dendrite method for cluster analysis", Communications in Statistics 3, 1 (1974).
+    The values have shape (n_clusterings,). T. Calinski and J. Harabasz, "A dendrite method for cluster analysis",
+    Communications in Statistics 3, 1 (1974).
     """
-    within_clusters = np.add.reduceat(clusters.squared_deviations.sum(axis=1), clusters.starts)
-    indices = []
-    for block in clusters.blocks:
-        records = clusters.records(block)
-        n, k = len(records), block.stop - block.start
-        between = clusters.sizes[block] @ np.square(clusters.means[block] - records.mean(axis=0)).sum(axis=1)
-        within = within_clusters[block].sum()
-        indices.append(1.0 if within == 0 else float(between * (n - k) / (within * (k - 1))))
-    return indices
+    members = clusters.members
+    n, k = clusters.n_records, np.diff(members.offsets)
+    squares = np.square(clusters.means - clusters.centers[members.clusterings]).sum(axis=1)
+    between = np.bincount(members.clusterings, weights=members.sizes * squares)
+    within = np.bincount(clusters.clusterings, weights=np.square(clusters.distances))
+    is_spread = within > 0
+    return np.where(is_spread, between * (n - k) / (np.where(is_spread, within, 1) * (k - 1)), 1.0)
 
 
-def davies_bouldin(clusters: Clusters) -> list[float]:
-    """Compute the Davies-Bouldin index of each clustering as scikit-learn does; it is lowest for dense, distant clusters.
+def davies_bouldin(clusters: Clusters) -> np.ndarray:
+    """Compute the Davies-Bouldin index as scikit-learn does; it is lowest for dense and well separated clusters.
 
-    D. L. Davies and D. W. Bouldin, "A cluster separation measure", IEEE PAMI 1, 224 (1979).
+    The values have shape (n_clusterings,). D. L. Davies and D. W. Bouldin, "A cluster separation measure", IEEE PAMI 1, 224
+    (1979).
     """
-    spreads = _spreads(clusters)
-    return [_davies_bouldin(clusters.means[block], spreads[block]) for block in clusters.blocks]
-
-
-def _davies_bouldin(means: np.ndarray, spreads: np.ndarray) -> float:
-    k = len(means)
-    worst, is_separated = np.zeros(k), False
-    step = max(1, NUMBERS_IN_MEMORY // k)
-    for start in range(0, k, step):
-        rows = slice(start, min(start + step, k))
-        distances = euclidean_distances(means if step >= k else means[rows], means)
-        distances[np.arange(rows.stop - start), np.arange(start, rows.stop)] = 0
-        is_separated |= bool(distances.max() > ZERO)
+    members, spreads = clusters.members, _spreads(clusters)
+    starts, n_clusters = members.offsets[:-1], np.diff(members.offsets)
+    n_partners = n_clusters[members.clusterings]
+    worst, farthest = np.empty(len(members)), np.empty(len(members))
+    for start, stop in parts(n_partners, NUMBERS_IN_MEMORY):
+        j, i = ranges(starts[members.clusterings[start:stop]], n_partners[start:stop])
+        i += start
+        distances = _distances_between_means(clusters, start, stop, i, j)
+        rows = np.flatnonzero(np.diff(i, prepend=-1))
+        farthest[start:stop] = np.maximum.reduceat(distances, rows)
         distances[distances == 0] = np.inf
-        worst[rows] = ((spreads[rows, None] + spreads) / distances).max(axis=1)
-    if not is_separated or spreads.max() <= ZERO:
-        return 0.0
-    return float(worst.mean())
+        worst[start:stop] = np.maximum.reduceat((spreads[i] + spreads[j]) / distances, rows)
+    is_separated = (np.maximum.reduceat(farthest, starts) > ZERO) & (np.maximum.reduceat(spreads, starts) > ZERO)
+    return np.where(is_separated, np.add.reduceat(worst, starts) / n_clusters, 0.0)
+
+
+def _distances_between_means(clusters: Clusters, start: int, stop: int, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+    """Compute the distances between the means of clusters i and j: `start` to `stop`, each with all of its clustering."""
+    members, means = clusters.members, clusters.means
+    products = []
+    # The rounding of a product of small matrices depends on their size, so each clustering has its own, as in scikit-learn.
+    for clustering in range(members.clusterings[start], members.clusterings[stop - 1] + 1):
+        first, end = members.offsets[clustering], members.offsets[clustering + 1]
+        products.append(means[max(first, start) : min(end, stop)] @ means[first:end].T)
+    norms = np.einsum("ij,ij->i", means, means)
+    squares = -2 * np.concatenate([product.ravel() for product in products])
+    squares += norms[i]
+    squares += norms[j]
+    squares[i == j] = 0
+    return np.asarray(np.sqrt(np.maximum(squares, 0)))
 
 
 def _spreads(clusters: Clusters) -> np.ndarray:
     """Compute the mean distance between the records of each cluster and its mean, of shape (n_clusters,)."""
-    distances = np.sqrt(clusters.squared_deviations.sum(axis=1))
-    sums = np.bincount(clusters.labels, weights=distances)
+    members, distances = clusters.members, clusters.distances
+    sums = np.bincount(members.clusters, weights=distances)
     # scikit-learn's formula gives a distance of about 1e-8 between two equal records, which shows in its index. Where that
     # rounding matters, its formula is used.
-    norms = np.linalg.norm(clusters.means, axis=1)[clusters.labels]
+    norms = np.linalg.norm(clusters.means, axis=1)[members.clusters]
     with np.errstate(invalid="ignore"):
         rounding = np.nan_to_num(4 * PRECISION * norms**2 / np.maximum(distances, np.sqrt(PRECISION) * norms))
-    for cluster in np.flatnonzero(np.bincount(clusters.labels, weights=rounding) > NEGLIGIBLE * sums).tolist():
-        mean = clusters.means[cluster : cluster + 1]
-        sums[cluster] = euclidean_distances(clusters.X[clusters.members(cluster)], mean).sum()
-    return np.asarray(sums / clusters.sizes)
+    for cluster in np.flatnonzero(np.bincount(members.clusters, weights=rounding) > NEGLIGIBLE * sums).tolist():
+        of_cluster = slice(members.starts[cluster], members.starts[cluster] + members.sizes[cluster])
+        sums[cluster] = euclidean_distances(clusters.X[of_cluster], clusters.means[cluster : cluster + 1]).sum()
+    return np.asarray(sums / members.sizes)

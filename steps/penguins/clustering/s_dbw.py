@@ -1,84 +1,73 @@
 """The S_Dbw index: the scattering within the clusters plus the density in the space between each two of them."""
 
-from collections.abc import Iterator
-
 import numpy as np
 
-from penguins.clustering.clusters import Clusters
+from penguins.clustering.clusters import Clusters, parts, ranges, sort_clusters
 
 # The 95 % confidence interval of a mean, in standard errors.
 INTERVAL = 1.96
 # The weight of the clusters' sizes, against that of their densities, in the point between two of them.
 BALANCE = 0.7
-NUMBERS_IN_MEMORY = 1 << 16
+NUMBERS_IN_MEMORY = 1 << 20
 
 
 def s_dbw(clusters: Clusters) -> np.ndarray:
-    """Compute the S_Dbw index of each clustering, of two clusters or more; it is lowest for dense, distant clusters.
+    """Compute the S_Dbw index of clusterings of two clusters or more; it is lowest for dense and well separated clusters.
 
-    Returns an array of shape (n_clusterings,). Each value equals that of `S_Dbw(X, labels, alg_noise="filter")` of the package
-    s-dbw: M. Halkidi and M. Vazirgiannis, "Clustering validity assessment: finding the optimal partitioning of a data set",
-    ICDM 2001, with the densities of J. Tong and H. Tan, Journal of Electronics (China) 26, 258 (2009), around the record
-    nearest to the mean of each cluster.
+    The values, of shape (n_clusterings,), equal those of `S_Dbw(X, labels, alg_noise="filter")` of the package s-dbw:
+    M. Halkidi and M. Vazirgiannis, "Clustering validity assessment: finding the optimal partitioning of a data set", ICDM 2001,
+    with the densities of J. Tong and H. Tan, Journal of Electronics (China) 26, 258 (2009), around the record nearest to the
+    mean of each cluster.
     """
-    return _density_between(clusters) + [_scattering(clusters, block) for block in clusters.blocks]
+    return np.asarray(_density_between(clusters) + _scattering(clusters))
 
 
-def _scattering(clusters: Clusters, block: slice) -> float:
+def _scattering(clusters: Clusters) -> np.ndarray:
     """Compute the mean norm of the clusters' standard deviations, weighted, relative to that of all records."""
-    records, sizes = clusters.records(block), clusters.sizes[block]
-    n = len(records)
-    norms = np.sqrt((clusters.standard_deviations[block] ** 2).sum(axis=1))
-    weighted = ((n - sizes) / n * norms).sum()
-    return float(weighted / (np.linalg.norm(records.std(axis=0)) * (len(sizes) - 1)))
+    members = clusters.members
+    n = clusters.n_records[members.clusterings]
+    norms = np.sqrt(np.square(clusters.standard_deviations).sum(axis=1))
+    weighted = np.add.reduceat((n - members.sizes) / n * norms, members.offsets[:-1])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(weighted / (np.linalg.norm(clusters.spreads, axis=1) * (np.diff(members.offsets) - 1)))
 
 
 def _density_between(clusters: Clusters) -> np.ndarray:
     """Compute the mean over all pairs of clusters of the density between them, relative to that of the denser cluster."""
-    centers = clusters.X[_records_nearest_to_means(clusters)]
-    half_widths = INTERVAL * clusters.standard_deviations / np.sqrt(clusters.sizes)[:, None]
-    is_central = (np.abs(clusters.X - centers[clusters.labels]) <= half_widths[clusters.labels]).all(axis=1)
-    densities = np.bincount(clusters.labels, weights=is_central, minlength=len(clusters))
+    members = clusters.members
+    centers = _records_nearest_to_means(clusters)
+    half_widths = INTERVAL * clusters.standard_deviations / np.sqrt(members.sizes)[:, None]
+    is_central = _is_within(clusters.X - centers[members.clusters], half_widths[members.clusters])
+    densities = np.bincount(members.clusters, weights=is_central)
     counter = _BoxCounter(clusters)
-    totals = np.zeros(len(clusters.blocks))
-    for i, j in _pairs(clusters):
+    n_clusters = np.diff(members.offsets)
+    # Each pair of clusters occurs once: a cluster with those that follow in its clustering.
+    n_partners = members.offsets[members.clusterings + 1] - np.arange(len(members)) - 1
+    totals = np.zeros(len(n_clusters))
+    for start, stop in parts(n_partners, max(1, NUMBERS_IN_MEMORY // clusters.X.shape[1])):
+        j, i = ranges(np.arange(start + 1, stop + 1), n_partners[start:stop])
+        i += start
         midpoints, half_width = _boxes_between(clusters, centers, densities, i, j)
         between = counter.count(i, midpoints, half_width) + counter.count(j, midpoints, half_width)
-        relative = between / np.maximum(densities[i], densities[j])
-        totals += np.bincount(clusters.clustering[i], weights=relative, minlength=len(totals))
-    n_clusters = np.bincount(clusters.clustering)
+        ratios = between / np.maximum(densities[i], densities[j])
+        totals += np.bincount(members.clusterings[i], weights=ratios, minlength=len(totals))
     return np.asarray(2 * totals / (n_clusters * (n_clusters - 1)))
 
 
-def _pairs(clusters: Clusters) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield the pairs i < j of clusters of the same clustering, as many at a time as fit into memory."""
-    at_once = max(1, NUMBERS_IN_MEMORY // clusters.X.shape[1])
-    last = np.array([block.stop for block in clusters.blocks])[clusters.clustering]
-    n_pairs = last - np.arange(len(clusters)) - 1
-    ends = np.cumsum(n_pairs)
-    cuts = np.searchsorted(ends, np.arange(at_once, ends[-1], at_once))
-    for part in np.split(np.arange(len(clusters)), np.unique(cuts + 1)):
-        i = np.repeat(part, n_pairs[part])
-        offsets = np.cumsum(n_pairs[part]) - n_pairs[part]
-        yield i, i + 1 + np.arange(len(i)) - np.repeat(offsets, n_pairs[part])
-
-
 def _records_nearest_to_means(clusters: Clusters) -> np.ndarray:
-    """Return the index of the first record of each cluster that is nearest to its mean, of shape (n_clusters,)."""
-    squares = np.zeros(len(clusters.X))
-    for column in clusters.squared_deviations.T:  # the package's order of operations
-        squares += column
-    distances = np.sqrt(squares)
-    is_nearest = distances == np.minimum.reduceat(distances, clusters.starts)[clusters.labels]
-    candidates = np.flatnonzero(is_nearest)
-    return candidates[np.searchsorted(clusters.labels[candidates], np.arange(len(clusters)))]
+    """Return the record of each cluster that is nearest to its mean, the first of equally near ones."""
+    members = clusters.members
+    smallest = np.minimum.reduceat(clusters.distances, members.starts)
+    nearest = np.flatnonzero(clusters.distances == smallest[members.clusters])
+    is_first = np.diff(members.clusters[nearest], prepend=-1) > 0
+    return np.asarray(clusters.X[nearest[is_first]])
 
 
 def _boxes_between(
     clusters: Clusters, centers: np.ndarray, densities: np.ndarray, i: np.ndarray, j: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Compute the box between the clusters i and j of each pair: midpoints and half-widths of shape (n_pairs, n_features)."""
-    n_i, n_j = clusters.sizes[i][:, None], clusters.sizes[j][:, None]
+    n_i, n_j = clusters.members.sizes[i][:, None], clusters.members.sizes[j][:, None]
     d_i, d_j = densities[i][:, None], densities[j][:, None]
     # This order of operations puts records on the very edge of a box on the same side as the package does.
     by_size = BALANCE * (centers[i] * n_j + centers[j] * n_i) / (n_i + n_j)
@@ -87,49 +76,53 @@ def _boxes_between(
     return by_size + (1 - BALANCE) * by_density, INTERVAL * deviations / np.sqrt(n_i + n_j)
 
 
+def _is_within(differences: np.ndarray, half_widths: np.ndarray) -> np.ndarray:
+    """Return which rows of differences, of shape (n, n_features), are at most the half-widths in every feature."""
+    is_small = np.abs(differences) <= half_widths
+    # Over many short rows, this is faster than `all`.
+    return np.asarray(np.logical_and.reduce(list(is_small.T)))
+
+
 class _BoxCounter:
     """Counts the records of a cluster in a box. Sorted by one feature, only records in the box's range of it are compared.
 
-    `X`, of shape (n, n_features), is sorted by cluster, then by `feature`; `values` are that feature's values of all records in
-    ascending order. `keys`, of shape (n,), combine each record's cluster and the rank of its value in one ascending number.
     `low` and `high`, of shape (n_clusters, n_features), are the bounds of the clusters.
     """
 
     def __init__(self, clusters: Clusters) -> None:
+        members = clusters.members
         widths = np.ptp(clusters.X, axis=0)
         relative = clusters.standard_deviations.mean(axis=0) / np.where(widths > 0, widths, 1)
         # In this feature the clusters are narrowest, so a range of it excludes most records.
         self.feature = int(np.argmin(np.where(widths > 0, relative, np.inf)))
-        order = np.lexsort((clusters.X[:, self.feature], clusters.labels))
-        self.X = clusters.X[order]
-        self.low = np.minimum.reduceat(clusters.X, clusters.starts)
-        self.high = np.maximum.reduceat(clusters.X, clusters.starts)
-        self.values = np.sort(clusters.X[:, self.feature])
-        self.keys = clusters.labels * (len(self.X) + 1) + np.searchsorted(self.values, self.X[:, self.feature])
+        self.low = np.minimum.reduceat(clusters.X, members.starts)
+        self.high = np.maximum.reduceat(clusters.X, members.starts)
+        ascending = np.argsort(clusters.X[:, self.feature])
+        self.values = clusters.X[ascending, self.feature]
+        by_cluster = sort_clusters(members.clusters[ascending], len(members))
+        order = ascending[by_cluster]
+        self.X, self.keys = clusters.X[order], members.clusters[order] * (len(order) + 1) + by_cluster
 
     def count(self, cluster: np.ndarray, center: np.ndarray, half_width: np.ndarray) -> np.ndarray:
         """Count the records of cluster[i] within half_width[i] of center[i] in every feature; of shape (n_boxes,)."""
         # Rounding is monotone: if the nearest corner of the cluster's bounds is outside the box, so is every record.
-        overlaps = ((self.low[cluster] - center <= half_width) & (center - self.high[cluster] <= half_width)).all(axis=1)
-        counts = np.zeros(len(cluster))
-        boxes = np.flatnonzero(overlaps)
-        first, stop = self._ranges(cluster[boxes], center[boxes, self.feature], half_width[boxes, self.feature])
+        gaps = np.maximum(self.low[cluster] - center, center - self.high[cluster])
+        boxes = np.flatnonzero(np.logical_and.reduce(list((gaps <= half_width).T)))
+        cluster, center, half_width = cluster[boxes], center[boxes], half_width[boxes]
+        first, stop = self._ranges(cluster, center[:, self.feature], half_width[:, self.feature])
         lengths = np.maximum(stop - first, 0)
-        ends = np.cumsum(lengths)
-        at_once = max(1, NUMBERS_IN_MEMORY // self.X.shape[1])
-        cuts = np.searchsorted(ends, np.arange(at_once, ends[-1] if len(ends) else 0, at_once))
-        for part in np.split(np.arange(len(boxes)), np.unique(cuts + 1)):
-            box = np.repeat(boxes[part], lengths[part])
-            offsets = np.repeat(first[part] - (np.cumsum(lengths[part]) - lengths[part]), lengths[part])
-            records = self.X[offsets + np.arange(len(box))]
-            is_inside = (np.abs(records - center[box]) <= half_width[box]).all(axis=1)
-            counts += np.bincount(box[is_inside], minlength=len(counts))
+        counts = np.zeros(len(gaps))
+        for start, end in parts(lengths, max(1, NUMBERS_IN_MEMORY // self.X.shape[1])):
+            records, box = ranges(first[start:end], lengths[start:end])
+            box += start
+            is_inside = _is_within(self.X[records] - center[box], half_width[box])
+            counts[boxes[start:end]] = np.bincount(box - start, weights=is_inside, minlength=end - start)
         return counts
 
     def _ranges(self, cluster: np.ndarray, center: np.ndarray, half_width: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Find the start and stop in `X` of each cluster's records whose value may be within `half_width` of `center`."""
         slack = 1e-12 * (np.abs(center) + half_width)
-        base = cluster * (len(self.X) + 1)
+        base = cluster * (len(self.values) + 1)
         low = base + np.searchsorted(self.values, center - half_width - slack)
         high = base + np.searchsorted(self.values, center + half_width + slack, side="right")
         return np.searchsorted(self.keys, low), np.searchsorted(self.keys, high)

@@ -6,9 +6,10 @@ from itertools import pairwise
 
 import numpy as np
 from scipy.sparse import csr_array
+from scipy.spatial.distance import cdist
 from threadpoolctl import threadpool_limits
 
-from penguins.clustering.clusters import NOISE
+from penguins.clustering.clusters import NOISE, Members, parts
 from penguins.clustering.sphere import arcs
 from penguins.clustering.threads import n_threads
 
@@ -16,11 +17,11 @@ from penguins.clustering.threads import n_threads
 TILE = 512
 WIDEST_BLOCK = 256
 SUMS_IN_MEMORY = 4_000_000
-# Up to this number of records, a clustering is scored alone, from the same distance matrix as scikit-learn's: the order of
-# operations in the product of small matrices depends on their size, and where records coincide, the index shows the rounding.
+# Up to this number of records, clusterings share one matrix of distances.
 MOST_RECORDS_IN_MATRIX = 1_000
-# Records whose squared distance, relative to their squared distance from the origin, is below this value nearly coincide.
-COINCIDENCE = 1e-9
+# The rounding of scikit-learn's formula for squared distances, relative to the squared norms, and the effect on an index that
+# is accepted.
+PRECISION, NEGLIGIBLE = 4 * float(np.finfo(float).eps), 1e-10
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def mean_silhouettes(X: np.ndarray, labels: np.ndarray, scored: np.ndarray, is_s
     of them noise; each is compared with all records that are not noise. If all of these are scored, the value equals
     scikit-learn's `silhouette_score`, whose order of operations is followed: P. J. Rousseeuw, "Silhouettes", J. Comput. Appl.
     Math. 20, 53 (1987). If `is_sphere`, X are points around any origin on a sphere of the Earth's radius, in kilometres, and
-    the distances are those along great circles.
+    the distances are those along great circles, from differences of the coordinates: scikit-learn's show no rounding there.
     """
     is_small = (labels != NOISE).sum(axis=1) <= MOST_RECORDS_IN_MATRIX
     means = np.empty(len(labels))
@@ -73,46 +74,54 @@ def mean_silhouettes(X: np.ndarray, labels: np.ndarray, scored: np.ndarray, is_s
     return means
 
 
-def _means_from_matrix(X: np.ndarray, labels: np.ndarray, scored: np.ndarray, is_sphere: bool) -> list[float]:
-    """Compute the same as `mean_silhouettes` from one matrix of all distances, or from one for each clustering.
-
-    One matrix serves all clusterings unless records nearly coincide.
-    """
-    used = (labels != NOISE).any(axis=0)
-    X, labels, scored = X[used], labels[:, used], scored[:, used]
-    shared = None
-    if len(labels) > 1 and len(X) <= MOST_RECORDS_IN_MATRIX:
-        distances = _distance_matrix(X, is_sphere)
-        is_apart = _smallest_distance(distances) ** 2 > COINCIDENCE * np.einsum("ij,ij->i", X, X).max()
-        shared = distances if is_apart else None
-    means = []
-    for own, of_clustering in zip(labels, scored, strict=True):
-        clustered = own != NOISE
-        if shared is None:
-            distances = _distance_matrix(X[clustered], is_sphere)
-        else:
-            distances = shared if clustered.all() else shared[np.ix_(clustered, clustered)]
-        means.append(_mean_of_clustering(distances, own[clustered], of_clustering[clustered]))
+def _means_from_matrix(X: np.ndarray, labels: np.ndarray, scored: np.ndarray, is_sphere: bool) -> np.ndarray:
+    """Compute the same as `mean_silhouettes` from one matrix of distances, or from one for each clustering where that shows."""
+    clustered = labels != NOISE
+    is_used = clustered.any(axis=0)
+    n_used = np.count_nonzero(is_used)
+    if n_used <= MOST_RECORDS_IN_MATRIX:
+        means, errors = _means_and_errors(X[is_used], labels[:, is_used], scored[:, is_used], is_sphere)
+    else:
+        means, errors = np.empty(len(labels)), np.full(len(labels), np.inf)
+    # The order of operations in the product of small matrices depends on their size, and where records coincide, the index
+    # shows the rounding: there, a clustering has scikit-learn's own matrix, that of its clustered records.
+    for one in np.flatnonzero((errors > NEGLIGIBLE * np.abs(means)) & (clustered.sum(axis=1) < n_used)).tolist():
+        own = clustered[one]
+        means[one] = _means_and_errors(X[own], labels[one : one + 1, own], scored[one : one + 1, own], is_sphere)[0][0]
     return means
 
 
-def _distance_matrix(X: np.ndarray, is_sphere: bool) -> np.ndarray:
-    distances = euclidean_distances(X, X)
+def _means_and_errors(X: np.ndarray, labels: np.ndarray, scored: np.ndarray, is_sphere: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Compute the mean silhouette of each clustering from the matrix of all distances, and a bound of its rounding error."""
+    if is_sphere:
+        distances, errors = arcs(cdist(X, X)), np.zeros(len(X))
+    else:
+        distances = euclidean_distances(X, X)
+        errors = _largest_errors(distances, X)
     np.fill_diagonal(distances, 0)
-    return arcs(distances) if is_sphere else distances
+    means, bounds = np.empty(len(labels)), np.empty(len(labels))
+    for start, stop in parts(labels.max(axis=1) + 1, SUMS_IN_MEMORY // len(X)):
+        members = Members.from_labels(labels[start:stop])
+        cuts = np.append(members.starts, len(members.records))
+        of_members = csr_array((np.ones(len(members.records)), members.records, cuts), shape=(len(members), len(X)))
+        is_scored = scored[start:stop][members.clusterings[members.clusters], members.records]
+        own, records = members.clusters[is_scored], members.records[is_scored]
+        clusterings = members.clusterings[own]
+        silhouettes, larger = _silhouettes(of_members @ distances, members.sizes, members.offsets, own, clusterings, records)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            of_silhouettes = np.nan_to_num(2 * errors[records] / larger)
+        counts = np.bincount(clusterings)
+        means[start:stop] = np.bincount(clusterings, weights=silhouettes) / counts
+        bounds[start:stop] = np.bincount(clusterings, weights=of_silhouettes) / counts
+    return means, bounds
 
 
-def _smallest_distance(distances: np.ndarray) -> float:
-    """Return the smallest distance between two records; distances has shape (n, n), with 0 on its diagonal."""
-    n = len(distances)
-    # Without its last element, the matrix in rows of n + 1 has the diagonal as its first column.
-    return float(distances.ravel()[:-1].reshape(n - 1, n + 1)[:, 1:].min())
-
-
-def _mean_of_clustering(distances: np.ndarray, own: np.ndarray, scored: np.ndarray) -> float:
-    members = csr_array((np.ones(len(own)), (own, np.arange(len(own)))))
-    silhouettes = _silhouettes(members @ distances, own, np.bincount(own))
-    return float(silhouettes[scored].mean())
+def _largest_errors(distances: np.ndarray, X: np.ndarray) -> np.ndarray:
+    """Return a bound of the rounding errors in each row of the matrix of distances between the records X."""
+    rounding = PRECISION * np.einsum("ij,ij->i", X, X)
+    np.fill_diagonal(distances, np.inf)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.nan_to_num(rounding / np.maximum(distances.min(axis=1), np.sqrt(rounding))))
 
 
 def _means_from_shared_sums(X: np.ndarray, labels: np.ndarray, scored: np.ndarray, is_sphere: bool) -> np.ndarray:
@@ -157,15 +166,11 @@ def _score_block(refinement: _Refinement, rows: np.ndarray) -> tuple[np.ndarray,
     """Sum the silhouettes of the scored records among `rows`, and count these records, both by clustering."""
     distances = refinement.clusters @ _cell_sums(refinement, rows)
     sizes = refinement.clusters @ np.diff(refinement.starts, append=len(refinement.X)).astype(float)
-    sums, counts = np.zeros(len(refinement.labels)), np.zeros(len(refinement.labels))
-    for clustering, (labels, scored) in enumerate(zip(refinement.labels[:, rows], refinement.scored[:, rows], strict=True)):
-        clusters = slice(refinement.offsets[clustering], refinement.offsets[clustering + 1])
-        columns = np.flatnonzero(scored)
-        if not len(columns):
-            continue
-        sums[clustering] = _silhouettes(distances[clusters][:, columns], labels[columns], sizes[clusters]).sum()
-        counts[clustering] = len(columns)
-    return sums, counts
+    clusterings, columns = np.nonzero(refinement.scored[:, rows])
+    own = refinement.labels[clusterings, rows[columns]] + refinement.offsets[clusterings]
+    silhouettes, _ = _silhouettes(distances, sizes, refinement.offsets, own, clusterings, columns)
+    n_clusterings = len(refinement.labels)
+    return np.bincount(clusterings, silhouettes, n_clusterings), np.bincount(clusterings, minlength=n_clusterings)
 
 
 def _cell_sums(refinement: _Refinement, rows: np.ndarray) -> np.ndarray:
@@ -175,40 +180,43 @@ def _cell_sums(refinement: _Refinement, rows: np.ndarray) -> np.ndarray:
     squared_norms = refinement.squared_norms[rows]
     buffer = np.empty((TILE, len(rows)))
     for tile in refinement.tiles:
-        distances = buffer[: tile.stop - tile.start]
-        np.dot(refinement.X[tile.start : tile.stop], minus_doubled, out=distances)
-        distances += squared_norms
-        distances += refinement.squared_norms[tile.start : tile.stop, None]
-        itself = np.flatnonzero((rows >= tile.start) & (rows < tile.stop))
-        distances[rows[itself] - tile.start, itself] = 0
-        if distances.min() < 0:  # Rounding, where two records almost coincide.
-            np.maximum(distances, 0, out=distances)
-        np.sqrt(distances, out=distances)
         if refinement.is_sphere:
-            distances = arcs(distances)
+            distances = arcs(cdist(refinement.X[tile.start : tile.stop], refinement.X[rows]))
+        else:
+            distances = buffer[: tile.stop - tile.start]
+            np.dot(refinement.X[tile.start : tile.stop], minus_doubled, out=distances)
+            distances += squared_norms
+            distances += refinement.squared_norms[tile.start : tile.stop, None]
+            itself = np.flatnonzero((rows >= tile.start) & (rows < tile.stop))
+            distances[rows[itself] - tile.start, itself] = 0
+            if distances.min() < 0:  # Rounding, where two records almost coincide.
+                np.maximum(distances, 0, out=distances)
+            np.sqrt(distances, out=distances)
         sums[tile.cells] += tile.members @ distances
     return sums
 
 
-def _silhouettes(distances: np.ndarray, own: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Compute the silhouettes of n records from the sums of their distances to the records of each cluster.
+def _silhouettes(
+    sums: np.ndarray, sizes: np.ndarray, offsets: np.ndarray, own: np.ndarray, clusterings: np.ndarray, columns: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Compute silhouettes from sums of distances, and the larger of the two mean distances in each; both of shape (n,).
 
-    distances, of shape (n_clusters, n), is overwritten; own, of shape (n,), are the records' clusters; sizes has shape
-    (n_clusters,).
+    sums, of shape (n_clusters of all clusterings, n_columns), are those of the distances from the record of each column to all
+    records of each cluster; they are overwritten. sizes has shape (n_clusters,); the clusters of clustering c are `offsets[c]`
+    to `offsets[c + 1]`. The silhouettes are those of the records of `columns` in `clusterings`, whose clusters are `own`.
     """
-    positions = own, np.arange(len(own))
     with np.errstate(divide="ignore", invalid="ignore"):
-        within = distances[positions] / (sizes[own] - 1)
-        distances /= sizes[:, None]
-        distances[positions] = np.inf
-        nearest = distances.min(axis=0)
-        return np.asarray(np.nan_to_num((nearest - within) / np.maximum(within, nearest)))
+        within = sums[own, columns] / (sizes[own] - 1)
+        sums /= sizes[:, None]
+        sums[own, columns] = np.inf
+        nearest = np.minimum.reduceat(sums, offsets[:-1])[clusterings, columns]
+        larger = np.maximum(within, nearest)
+        return np.nan_to_num((nearest - within) / larger), larger
 
 
 def euclidean_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Compute distances, of shape (len(a), len(b)), with scikit-learn's formula and order of operations, for its rounding."""
-    distances = a @ b.T  # NumPy computes a product with itself, as scikit-learn's, by a routine with a rounding of its own.
-    distances *= -2
+    distances = -2 * (a @ b.T)
     distances += np.einsum("ij,ij->i", a, a)[:, None]
     distances += np.einsum("ij,ij->i", b, b)
     return np.asarray(np.sqrt(np.maximum(distances, 0, out=distances), out=distances))

@@ -68,6 +68,26 @@ def test_the_indices_of_clusterings_that_share_sums_equal_those_of_the_libraries
     require_library_metrics(X, labelings)
 
 
+@pytest.mark.parametrize("numbers", [1, 40, 1_000])
+def test_the_indices_in_small_batches_equal_those_of_the_libraries(numbers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("indices.NUMBERS_IN_MEMORY", "s_dbw.NUMBERS_IN_MEMORY", "silhouette.SUMS_IN_MEMORY"):
+        monkeypatch.setattr(f"penguins.clustering.{name}", numbers)
+    for seed in range(10):
+        random = np.random.default_rng(seed)
+        X = random.normal(size=(60, int(random.integers(1, 5))))
+        require_library_metrics(X, [random.integers(-1, n, 60) for n in (2, 7, 30)], f"seed {seed}")
+
+
+def test_many_clusterings_together_have_the_indices_of_each_alone() -> None:
+    for seed in range(20):
+        X, eps_values, min_samples = random_table(seed)
+        labelings = [DBSCAN(eps=eps, min_samples=min_samples).fit_predict(X) for eps in eps_values]
+        for labels, evaluation in zip(labelings, evaluate(X, labelings), strict=True):
+            [alone] = evaluate(X, [labels])
+            assert evaluation.reason == alone.reason
+            assert evaluation.metrics == pytest.approx(alone.metrics, rel=1e-9, abs=1e-12, nan_ok=True)
+
+
 @pytest.mark.parametrize(
     ("labels", "reason"),
     [
@@ -129,6 +149,7 @@ def test_haversine_indices_are_those_of_great_circle_distances_and_of_points_in_
     labels = np.arange(n) % 3
     degrees = towns[labels] + random.normal(0, 0.2, (n, 2))
     degrees[:, 1] = (degrees[:, 1] + 180) % 360 - 180
+    degrees[3::12] = degrees[0]  # records that coincide
     noisy = np.where(np.arange(n) % 7, labels, -1)
     for one, evaluation in zip((labels, noisy), evaluate(degrees, [labels, noisy], metric="haversine"), strict=True):
         kept, points = one >= 0, EARTH_RADIUS_KM * unit_vectors(degrees)
@@ -141,3 +162,4 @@ def test_haversine_indices_are_those_of_great_circle_distances_and_of_points_in_
         }
         found = {name: evaluation.metrics[name] for name in expected}
         assert found == pytest.approx(expected, rel=1e-8)
+        assert found["silhouette"] == pytest.approx(expected["silhouette"], rel=1e-10)

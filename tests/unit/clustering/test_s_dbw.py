@@ -14,4 +14,4 @@ def test_the_index_in_parts_equals_that_of_the_package(numbers: int, monkeypatch
     random = np.random.default_rng(0)
     labels = random.integers(0, 12, 200)
     X = random.normal(size=(12, 3))[labels] + 0.7 * random.normal(size=(200, 3))
-    assert s_dbw(Clusters.from_labels(X, [labels])) == pytest.approx(S_Dbw(X, labels, alg_noise="filter"), rel=1e-12)
+    assert s_dbw(Clusters.from_labels(X, labels[np.newaxis])) == pytest.approx(S_Dbw(X, labels, alg_noise="filter"), rel=1e-12)
