@@ -36,7 +36,11 @@ def dbscan(X: np.ndarray, eps_values: Sequence[float], min_samples: int, metric:
     """
     if min_samples > len(X):
         return [Clustering(np.full(len(X), NOISE), np.empty(0, dtype=np.intp))] * len(eps_values)
-    points, limits = (X, _limits(X, eps_values)) if metric == "euclidean" else (unit_vectors(X), _limits_of_chords(eps_values))
+    if metric == "euclidean":
+        points = np.asarray(X, dtype=float)  # scikit-learn, too, computes in double precision.
+        limits = _limits(points, eps_values)
+    else:
+        points, limits = unit_vectors(X), _limits_of_chords(eps_values)
     found: list[tuple[np.ndarray, np.ndarray] | None]
     if len(X) <= MOST_RECORDS_IN_MATRIX:
         labels, core, tied = labels_from_tree(points, limits, min_samples)

@@ -56,7 +56,7 @@ def spanning_tree(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     n = len(weights)
     order, heights = np.zeros(n, dtype=np.intp), np.full(n, np.inf)
-    nearest = weights[0].copy()
+    nearest = np.minimum(weights[0], np.finfo(float).max)  # A weight that overflows differs from the mark of the tree.
     reached = np.full(n, -np.inf)
     reached[0] = np.inf
     for position in range(1, n):

@@ -26,7 +26,7 @@ class Limits:
     @classmethod
     def of_eps(cls, eps: float, rounding: float = 0.0) -> "Limits":
         """Return the limits of eps, where squared distances have an error up to `rounding` besides the relative one."""
-        square = eps * eps
+        square = min(eps * eps, float(np.finfo(float).max))  # The square of a huge eps overflows.
         tolerance = TIE_TOLERANCE * square + rounding
         return cls(square - tolerance, square + tolerance)
 
@@ -44,7 +44,7 @@ def squares_by_products(X: np.ndarray) -> np.ndarray:
     squares += norms
     squares += norms[:, None]
     np.fill_diagonal(squares, 0)
-    return np.asarray(np.maximum(squares, 0, out=squares))
+    return np.asarray(np.fmax(squares, 0, out=squares))
 
 
 def rounding_of_products(X: np.ndarray) -> float:

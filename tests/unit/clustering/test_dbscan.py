@@ -48,6 +48,33 @@ def test_extreme_parameters_give_the_labels_of_scikit_learn(min_samples: int, co
     require_sklearn_labels(X, [1e-200, 1e-9, 0.3, 1e9, 1e200], min_samples)
 
 
+@pytest.mark.parametrize("most_in_matrix", [0, 100])
+def test_an_eps_whose_square_overflows_connects_all_records(monkeypatch: pytest.MonkeyPatch, most_in_matrix: int) -> None:
+    monkeypatch.setattr("penguins.clustering.dbscan.MOST_RECORDS_IN_MATRIX", most_in_matrix)
+    X = np.random.default_rng(0).normal(size=(30, 2))
+    require_sklearn_labels(X, [1e200], 3)
+    require_sklearn_labels(X, [1e180, 1e200], 3)
+
+
+@pytest.mark.filterwarnings("ignore:(overflow|invalid value):RuntimeWarning")
+@pytest.mark.parametrize("features", [3, 20])
+def test_records_whose_squared_distances_overflow_get_the_labels_of_scikit_learn(features: int) -> None:
+    random = np.random.default_rng(0)
+    near, far = random.normal(size=(20, features)), random.normal(size=(20, features)) + 1e160
+    X = random.permutation(np.vstack([near, far]))
+    require_sklearn_labels(X, [0.5, 2.0, 1e9], 3)
+    require_sklearn_labels(random.normal(size=(30, features)) * 1e170, [1.0, 1e3], 1)
+
+
+@pytest.mark.parametrize("features", [4, 20])
+def test_integers_and_single_precision_get_the_labels_of_scikit_learn(features: int) -> None:
+    random = np.random.default_rng(0)
+    require_sklearn_labels(random.integers(0, 5, (40, features)), [1.0, 4.0, 6.0], 3)
+    X = (random.normal(size=(300, features)) + 100).astype(np.float32)
+    distances = np.sort(np.linalg.norm(X[:, None].astype(float) - X, axis=-1), axis=1)
+    require_sklearn_labels(X, sorted((distances[::6, 2] * (1 + 1e-7)).tolist()), 3)
+
+
 @pytest.mark.parametrize("step", [0.1, 0.3, 1.0])
 def test_a_lattice_whose_step_is_eps_gets_the_labels_of_scikit_learn(step: float) -> None:
     X = np.stack(np.meshgrid(np.arange(20), np.arange(20)), axis=-1).reshape(-1, 2) * step
