@@ -43,7 +43,7 @@ def propose_eps(X: np.ndarray, min_samples: int, n_values: int, metric: str = "e
     the range is narrow. The knee is where the curve of the k-distances bends most: V. Satopaa et al., "Finding a 'kneedle' in
     a haystack", ICDCS 2011. With the metric haversine, X is latitude and longitude in degrees, and eps in kilometres.
     """
-    distances = np.sort(_k_distances(X, min_samples, metric))
+    distances = np.sort(k_distances(X, min_samples, metric))
     positive = distances[distances > 0]
     if not len(positive):
         return EpsGrid((1.0,), _thin(distances), None)
@@ -54,7 +54,11 @@ def propose_eps(X: np.ndarray, min_samples: int, n_values: int, metric: str = "e
     return EpsGrid(tuple(values.tolist()), curve, _knee(curve))
 
 
-def _k_distances(X: np.ndarray, min_samples: int, metric: str) -> np.ndarray:
+def k_distances(X: np.ndarray, min_samples: int, metric: str = "euclidean") -> np.ndarray:
+    """Return the distance of each record of X to its `min_samples`-th nearest one, itself included, in the unit of eps.
+
+    X has shape (n_records, n_features), the result (n_records,). In a group of fewer records, the farthest one counts.
+    """
     points = unit_vectors(X) if metric == "haversine" else X
     k = min(min_samples, len(X))
     distances, _ = cKDTree(points).query(points, [k])

@@ -12,7 +12,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from penguins.cli.parameters import AutoEps
 from penguins.clustering.dbscan import Clustering, dbscan
 from penguins.clustering.doubts import Candidate
-from penguins.clustering.eps_grid import EpsGrid, propose_eps
+from penguins.clustering.eps_grid import EpsGrid, k_distances, propose_eps
 from penguins.clustering.indices import N_CLUSTERED_RECORDS, evaluate
 from penguins.clustering.selection import Choice, choose
 from penguins.clustering.sphere import EARTH_RADIUS_KM
@@ -72,6 +72,11 @@ class SweepFit:
         candidates = [Candidate(one.eps, one.min_samples, found.labels, one.metrics) for one, found in pairs]
         return choose(candidates, select_by, min_coverage)
 
+    def median_distance(self) -> float:
+        """Return the median distance of the records to their nearest ones, by the smallest min_samples."""
+        smallest = min(outcome.min_samples for outcome in self.outcomes)
+        return float(np.median(k_distances(self.X, smallest, self.metric)))
+
 
 @dataclass(frozen=True)
 class GridOfGroup:
@@ -89,7 +94,8 @@ class GroupResult:
     """The outcomes of one group, or the reason why the group failed.
 
     `best` is the position of the chosen outcome, if there is one; `warning` says why the choice deserves doubt, or why there is
-    none. `models` holds the fitted pipelines that are to be logged, by the position of their outcome; `example` is a row for
+    none; `median_distance` is that of the records to their `min_samples`-th nearest one, in a group without a best outcome.
+    `models` holds the fitted pipelines that are to be logged, by the position of their outcome; `example` is a row for
     them, the means of the features.
     """
 
@@ -101,6 +107,7 @@ class GroupResult:
     failure: str = ""
     grids: Sequence[GridOfGroup] = field(default_factory=list)
     example: Sequence[float] = field(default_factory=list)
+    median_distance: float | None = None
     models: Mapping[int, Pipeline] = field(default_factory=dict)
 
     @property

@@ -63,7 +63,7 @@ def log_group(context: SweepContext, group: GroupResult) -> LoggedGroup:
             rows = _fill_group_run(client, context, group, info)
     except _GroupError as error:
         return LoggedGroup(group.name, info.run_id, group.n_records, error.rows, str(error))
-    return LoggedGroup(group.name, info.run_id, group.n_records, rows)
+    return LoggedGroup(group.name, info.run_id, group.n_records, rows, median_distance=group.median_distance)
 
 
 def _fill_group_run(client: MlflowClient, context: SweepContext, group: GroupResult, info: RunInfo) -> list[ResultRow]:

@@ -76,9 +76,11 @@ def _warning_lines(results: SweepResults) -> list[str]:
     without = [group for name, group in results.groups.items() if name in warnings and not group.best]
     if without:
         sizes = [group.n_records for group in without]
+        known = [group.median_distance for group in without if group.median_distance is not None]
+        distances = f"; the distance to the min_samples-th nearest record is {np.median(known):.3g}" if known else ""
         lines.append(
-            f"The {len(without)} groups without a best value have {min(sizes)} to {max(sizes)} records, "
-            f"{np.median(sizes):g} in the median."
+            f"In the median, the {len(without)} groups without a best value have {np.median(sizes):g} records "
+            f"({min(sizes)} to {max(sizes)}){distances}."
         )
     return lines
 

@@ -61,13 +61,17 @@ class ResultRow:
 
 @dataclass(frozen=True)
 class LoggedGroup:
-    """One group as it was logged: its run, its rows in ascending order of eps and min_samples, and why it failed, if so."""
+    """One group as it was logged: its run, its rows in ascending order of eps and min_samples, and why it failed, if so.
+
+    `median_distance` is that of `GroupResult`, where it is known.
+    """
 
     name: str
     run_id: str
     n_records: int
     rows: Sequence[ResultRow]
     failure: str = ""
+    median_distance: float | None = None
 
     @property
     def best(self) -> ResultRow | None:

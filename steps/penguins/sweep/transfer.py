@@ -27,7 +27,7 @@ def fitted_group_to_frame(group: GroupResult) -> pd.DataFrame:
         "warning": group.warning,
         "failure": group.failure,
     }
-    shared["example"] = list(group.example)
+    shared |= {"example": list(group.example), "median_distance": group.median_distance}
     results = [json.dumps(shared | {"outcome": asdict(outcome)}) for outcome in group.outcomes]
     if results and group.grids:  # once is enough
         results[0] = json.dumps(json.loads(results[0]) | {"grids": [asdict(grid) for grid in group.grids]})

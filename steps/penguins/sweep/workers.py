@@ -46,6 +46,7 @@ def fit_group(records: pd.DataFrame, settings: SweepSettings) -> GroupResult:
         choice.warning,
         grids=_grids(fit),
         example=X.mean().tolist(),
+        median_distance=fit.median_distance() if choice.position is None else None,
         models=models,
     )
 

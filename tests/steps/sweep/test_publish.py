@@ -19,7 +19,7 @@ def results_with(warnings: dict[str, str], has_best: bool = True) -> SweepResult
     for number, (name, warning) in enumerate(warnings.items()):
         metrics = {"n_clusters": 2.0, "n_clustered_records": 4.0}
         row = ResultRow(name, 0.5, metrics, "", "", 3, 5 + number, best=has_best, warning=warning)
-        found.add(LoggedGroup(name, "run", 5 + number, [row]))
+        found.add(LoggedGroup(name, "run", 5 + number, [row], median_distance=None if has_best else 1.25 + number))
     return found
 
 
@@ -42,7 +42,10 @@ def test_groups_without_a_best_value_say_why_and_how_large_they_are(run: Run, ca
     print_results(run, results_with({f"g{number}": "all noise" for number in range(12)}, has_best=False), "g")
     printed = capsys.readouterr().out
     assert "best eps of 0 of 12 groups:\nwarning: 12 of 12 groups: all noise\n" in printed
-    assert "The 12 groups without a best value have 5 to 16 records, 10.5 in the median." in printed
+    assert (
+        "In the median, the 12 groups without a best value have 10.5 records (5 to 16); "
+        "the distance to the min_samples-th nearest record is 6.75." in printed
+    )
 
 
 def test_the_picture_has_one_curve_for_each_group_that_of_the_best_min_samples() -> None:

@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 from pyspark import cloudpickle
 from servers import environment
+from sklearn.neighbors import NearestNeighbors
+from sklearn.preprocessing import StandardScaler
 from stores import Store
 
 from penguins.sweep.context import sweep_context
@@ -67,6 +69,15 @@ def test_only_the_models_that_are_to_be_logged_are_made(models: str, expected: l
     group = fit_group(far_apart, replace(SETTINGS, models=models, min_coverage=1.0))
     assert group.best == 1
     assert list(group.models) == expected
+
+
+@pytest.mark.parametrize(("eps", "is_known"), [((0.001,), True), ((0.5, 1.0), False)])
+def test_a_group_without_a_best_value_says_how_far_its_records_are_apart(eps: tuple[float, ...], is_known: bool) -> None:
+    group = fit_group(records(), replace(SETTINGS, eps=eps, min_coverage=0.0))
+    X = StandardScaler().fit_transform(records()[["feature_0", "feature_1"]])
+    distances, _ = NearestNeighbors(n_neighbors=2).fit(X).kneighbors()
+    expected = pytest.approx(np.median(distances[:, 0])) if is_known else None
+    assert group.median_distance == expected
 
 
 def test_a_worker_that_only_computes_needs_neither_mlflow_nor_this_package(store: Store, tmp_path: Path) -> None:
