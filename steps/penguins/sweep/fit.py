@@ -144,7 +144,7 @@ def sweep(
     scaler = _fitted_scaler(records, metric, scale)
     scaled = records if metric == HAVERSINE else scaler.transform(records)
     X = np.ascontiguousarray(np.asarray(scaled, dtype=float))
-    numbers = [min_samples] if isinstance(min_samples, int) else sorted(min_samples)
+    numbers = sorted(int(number) for number in np.atleast_1d(min_samples))
     grids = {}
     if isinstance(eps_values, AutoEps):
         grids = {number: propose_eps(X, number, eps_values.n_values, metric, seed) for number in numbers}

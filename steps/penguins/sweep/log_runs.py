@@ -26,6 +26,8 @@ from penguins.tracking.store import now_ms, search_runs, shorten_retries, tracki
 
 MODEL = "model"
 LONGEST_NAME, LONGEST_GROUP_TAG = 250, 8000
+# MLflow takes 1,000 metrics, parameters and tags in one request.
+MOST_METRICS = 900
 # A tag of every run of a sweep: the id of the sweep that logged it.
 SWEEP = "sweep"
 # An artifact of every group: its own rows of the sweep's table.
@@ -75,7 +77,10 @@ def _fill_group_run(client: MlflowClient, context: SweepContext, group: GroupRes
     has_children = context.settings.has_child_runs
     models = _log_value_runs(context, group, info.run_id) if has_children else [("", "")] * len(group.outcomes)
     tags = [RunTag(key, text) for key, text in _group_tags(group).items()]
-    client.log_batch(info.run_id, params=params, tags=tags, metrics=n_records + group_metrics(group))
+    metrics = n_records + group_metrics(group)
+    for start in range(MOST_METRICS, len(metrics), MOST_METRICS):
+        client.log_batch(info.run_id, metrics=metrics[start : start + MOST_METRICS])
+    client.log_batch(info.run_id, params=params, tags=tags, metrics=metrics[:MOST_METRICS])
     rows = result_rows(group, models)
     _store_grids(client, context, group, info)
     _store_text(client, info, table_text(context.settings.group_by, rows), TABLE)

@@ -131,6 +131,20 @@ def test_several_min_samples_have_curves_and_runs_of_their_own(store: Store, con
         assert [point.value for point in curve] == expected
 
 
+def test_a_group_may_have_more_metrics_than_mlflow_takes_in_one_request(store: Store, context: SweepContext) -> None:
+    settings = dataclasses.replace(SETTINGS, eps=AutoEps(200), min_samples=(3, 5), models="none", runs="groups")
+    context = sweep_context(context.sweep_id, settings, n_groups=40)
+    group = fitted_group("Dream", settings)
+    log_group(context, group)
+    run = store.only("Dream")
+    assert run.data.params == {"group": "Dream"}
+    for number in (3, 5):
+        curve = store.client.get_metric_history(run.info.run_id, f"by_eps/min_samples{number}/n_clusters")
+        expected = [one.metrics["n_clusters"] for one in group.outcomes if one.min_samples == number]
+        assert [point.value for point in sorted(curve, key=lambda point: point.step)] == expected
+    assert len(group.outcomes) > 200
+
+
 @pytest.mark.parametrize("n_groups", [3, 31])
 def test_an_automatic_grid_is_logged_with_its_distances_its_knee_and_a_picture_where_groups_are_few(
     store: Store, context: SweepContext, n_groups: int
