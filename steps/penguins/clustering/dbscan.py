@@ -12,8 +12,8 @@ from penguins.clustering.dbscan_tree import labels_from_tree
 from penguins.clustering.sphere import EARTH_RADIUS_KM, chord, unit_vectors
 from penguins.clustering.ties import FEWEST_RECORDS, MOST_FEATURES, PRECISION, Limits, rounding_of_products
 
-# Up to this number of records, the matrix of all distances is faster than a search for neighbours.
-MOST_RECORDS_IN_MATRIX = 5_000
+# Up to this number of records, in few and in many features, the matrix of all distances is faster than a search for neighbours.
+MOST_RECORDS_IN_MATRIX, MOST_IN_MATRIX_OF_MANY_FEATURES = 4_000, 3_000
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,11 @@ def dbscan(X: np.ndarray, eps_values: Sequence[float], min_samples: int, metric:
     else:
         points, limits = unit_vectors(X), _limits_of_chords(eps_values)
     found: list[tuple[np.ndarray, np.ndarray] | None]
-    if len(X) <= MOST_RECORDS_IN_MATRIX:
+    has_few_features = points.shape[1] <= MOST_FEATURES
+    if len(X) <= (MOST_RECORDS_IN_MATRIX if has_few_features else MOST_IN_MATRIX_OF_MANY_FEATURES):
         labels, core, tied = labels_from_tree(points, limits, min_samples)
         found = [None if is_tied else (one, of_one) for one, of_one, is_tied in zip(labels, core, tied, strict=True)]
-    elif points.shape[1] <= MOST_FEATURES:
+    elif has_few_features:
         found = labels_from_blocks(points, limits, min_samples)
     else:
         found = [None] * len(limits)
