@@ -21,7 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from penguins.clustering.dbcv import dbcv
 from penguins.clustering.dbscan import dbscan
 from penguins.clustering.eps_grid import propose_eps
-from penguins.clustering.indices import evaluate
+from penguins.clustering.indices import DBCV, evaluate
 
 RECORDS, COLUMNS = (20, 50, 200, 1_000, 5_000), (2, 4, 20)
 HAS_PACKAGE = importlib.util.find_spec("dbscan") is not None
@@ -48,6 +48,7 @@ def functions_of(n_records: int, n_columns: int) -> dict[str, Callable[[], objec
     # Distances grow with the number of columns, and eps with them.
     eps_values = tuple(float(eps * np.sqrt(n_columns / 4)) for eps in EPS_OF_ISLANDS)
     labels = [found.labels for found in dbscan(scaled, eps_values, MIN_SAMPLES)]
+    with_dbcv = [one for one, found in zip(labels, evaluate(scaled, labels), strict=True) if DBCV in found.metrics]
 
     def compute(values: tuple[float, ...]) -> None:
         found = [clustering.labels for clustering in dbscan(scaled, values, MIN_SAMPLES)]
@@ -56,7 +57,7 @@ def functions_of(n_records: int, n_columns: int) -> dict[str, Callable[[], objec
     functions: dict[str, Callable[[], object]] = {
         "plain": lambda: plain(frame, eps_values),
         "ours": lambda: compute(eps_values),
-        "dbcv": lambda: dbcv(scaled, labels),
+        "dbcv": lambda: dbcv(scaled, with_dbcv) if with_dbcv else None,
         "auto": lambda: compute(propose_eps(scaled, MIN_SAMPLES, 40).values),
         "dbscan sklearn": lambda: [DBSCAN(eps=eps, min_samples=MIN_SAMPLES).fit(scaled) for eps in eps_values],
         "dbscan ours": lambda: dbscan(scaled, eps_values, MIN_SAMPLES),

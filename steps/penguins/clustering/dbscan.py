@@ -14,6 +14,8 @@ from penguins.clustering.ties import FEWEST_RECORDS, MOST_FEATURES, PRECISION, L
 
 # Up to this number of records, in few and in many features, the matrix of all distances is faster than a search for neighbours.
 MOST_RECORDS_IN_MATRIX, MOST_IN_MATRIX_OF_MANY_FEATURES = 4_000, 3_000
+# For so many values of eps, the matrix serves more records in many features, where each value would be a search of its own.
+MANY_VALUES, MOST_IN_MATRIX_FOR_MANY_VALUES = 20, 6_000
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,12 @@ def dbscan(X: np.ndarray, eps_values: Sequence[float], min_samples: int, metric:
         points, limits = unit_vectors(X), _limits_of_chords(eps_values)
     found: list[tuple[np.ndarray, np.ndarray] | None]
     has_few_features = points.shape[1] <= MOST_FEATURES
-    if len(X) <= (MOST_RECORDS_IN_MATRIX if has_few_features else MOST_IN_MATRIX_OF_MANY_FEATURES):
+    if has_few_features:
+        most_in_matrix = MOST_RECORDS_IN_MATRIX
+    else:
+        has_many_values = len(eps_values) >= MANY_VALUES
+        most_in_matrix = MOST_IN_MATRIX_FOR_MANY_VALUES if has_many_values else MOST_IN_MATRIX_OF_MANY_FEATURES
+    if len(X) <= most_in_matrix:
         labels, core, tied = labels_from_tree(points, limits, min_samples)
         found = [None if is_tied else (one, of_one) for one, of_one, is_tied in zip(labels, core, tied, strict=True)]
     elif has_few_features:

@@ -17,7 +17,7 @@ MARGIN = 1.05
 # The values by which the largest eps is searched for: first over the whole range, then between two of them.
 N_PROBES = 16
 # More records are sampled for the search of the largest eps, and more points of the curve are left out.
-MOST_RECORDS, MOST_POINTS = 5_000, 1_000
+MOST_RECORDS, MOST_POINTS = 3_000, 1_000
 DIGITS = 3
 
 
