@@ -30,7 +30,7 @@ def labels_from_tree(X: np.ndarray, limits: Sequence[Limits], min_samples: int) 
     core_squares = nearest_squares.max(axis=1)
     np.maximum(squares, core_squares, out=squares)
     np.maximum(squares, core_squares[:, None], out=squares)
-    order, heights = spanning_tree(squares)
+    order, heights = _spanning_tree(squares)
     low, high = (np.array([getattr(limit, name) for limit in limits])[:, None] for name in ("low", "high"))
     core = core_squares <= low
     tied = (((core_squares <= high) & ~core) | ((heights <= high) & (heights > low))).any(axis=1)
@@ -48,7 +48,7 @@ def _nearest_records(X: np.ndarray, squares: np.ndarray, number: int) -> tuple[n
     return nearest, np.take_along_axis(squares, nearest, axis=1)
 
 
-def spanning_tree(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _spanning_tree(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the records in the order in which Prim's algorithm reaches them, and the weight of the edge by which it does.
 
     `weights` is a symmetric array of shape (n, n). Both results have shape (n,); the first edge weighs infinity. The records of
