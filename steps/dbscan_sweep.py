@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from penguins.cli.parameters import (
     COLUMN,
     COLUMNS,
-    AutoEps,
+    Auto,
     Choice,
     Real,
     data_parameter,
@@ -39,7 +39,7 @@ class Parameters:
     features: tuple[str, ...] = parameter(
         "bill_length_mm,bill_depth_mm,flipper_length_mm,body_mass_g", COLUMNS, "the columns of numbers to cluster by"
     )
-    eps: AutoEps | tuple[float, ...] = eps_parameter()
+    eps: Auto | tuple[float, ...] = eps_parameter()
     min_samples: tuple[int, ...] = min_samples_parameter()
     metric: str = parameter(
         "euclidean", Choice(("euclidean", "haversine")), "distance: euclidean, or haversine (latitude, longitude; eps in km)"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from penguins.cli.parameters import (
     CHARACTER,
-    AutoEps,
+    Auto,
     Choice,
     ListOf,
     Text,
@@ -51,7 +51,7 @@ class Parameters:
     )
     test_size: float = test_size_parameter()
     alphas: tuple[float, ...] = alphas_parameter()
-    eps: AutoEps | tuple[float, ...] = eps_parameter()
+    eps: Auto | tuple[float, ...] = eps_parameter()
     min_samples: tuple[int, ...] = min_samples_parameter()
     seed: int = seed_parameter()
     spark: str = spark_parameter()

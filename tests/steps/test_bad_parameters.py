@@ -7,7 +7,7 @@ import dbscan_sweep
 import pytest
 from step_modules import STEPS
 
-from penguins.cli.parameters import Choice, EpsValues, Flag, Integer, ListOf, Real, Text, parse_parameters
+from penguins.cli.parameters import AutoOr, Choice, Flag, Integer, ListOf, Real, Text, parse_parameters
 from penguins.cli.script import run_entry_point
 from penguins.errors import InputError
 from penguins.text import one_line, quote
@@ -37,7 +37,7 @@ SPARKS = ["laptop", "local[0]", "local[-1]", "local[*", "local[*]; rm -rf x", "$
 def bad_texts(field: "dataclasses.Field[object]") -> list[str]:
     """Return the texts that break the rule of a parameter."""
     rule = field.metadata["rule"]
-    if isinstance(rule, EpsValues):
+    if isinstance(rule, AutoOr):
         return LISTS[Real] + AUTO
     if isinstance(rule, ListOf):
         return LISTS[type(rule.item)]

@@ -132,29 +132,30 @@ class ListOf:
 
 
 @dataclass(frozen=True)
-class AutoEps:
-    """Values of eps that are proposed for each group from its own records: `n_values` at most."""
+class Auto:
+    """Values that are proposed for each group from its own records: `n_values` at most, or as many as the algorithm proposes."""
 
-    n_values: int = 40
+    n_values: int | None = None
 
     def __str__(self) -> str:
-        return "auto" if self == AutoEps() else f"auto:{self.n_values}"
+        return "auto" if self.n_values is None else f"auto:{self.n_values}"
 
 
 @dataclass(frozen=True)
-class EpsValues:
-    """`auto`, `auto:N` for N values, or a list of numbers above 0."""
+class AutoOr:
+    """`auto`, `auto:N` for N values, or a list of values."""
+
+    values: ListOf
 
     @property
     def phrase(self) -> str:
-        return f"auto, auto:N with N in [2, {MOST_AUTO_VALUES}], or {ListOf(POSITIVE).phrase}"
+        return f"auto, auto:N with N in [2, {MOST_AUTO_VALUES}], or {self.values.phrase}"
 
-    def parse(self, text: str) -> AutoEps | tuple[float, ...]:
+    def parse(self, text: str) -> Auto | tuple[Any, ...]:
         name, colon, number = text.strip().partition(":")
         if name.strip() == "auto":
-            return AutoEps(Integer(2, MOST_AUTO_VALUES).parse(number)) if colon else AutoEps()
-        values: tuple[float, ...] = ListOf(POSITIVE).parse(text)
-        return values
+            return Auto(Integer(2, MOST_AUTO_VALUES).parse(number)) if colon else Auto()
+        return self.values.parse(text)
 
 
 def _items(text: str) -> list[str]:
@@ -214,7 +215,7 @@ def alphas_parameter() -> Any:
 def eps_parameter() -> Any:
     """Declare `eps`, the values that the sweep tries."""
     meaning = "DBSCAN's eps values, each above 0, in the scaled space; auto or auto:20: proposed for each group"
-    return parameter("0.1,0.2,0.3,0.5,0.7,0.9,1.1,1.3,1.5", EpsValues(), meaning)
+    return parameter("0.1,0.2,0.3,0.5,0.7,0.9,1.1,1.3,1.5", AutoOr(ListOf(POSITIVE)), meaning)
 
 
 def min_samples_parameter() -> Any:

@@ -10,6 +10,8 @@ from penguins.clustering.clusters import NOISE
 from penguins.clustering.dbscan import dbscan
 from penguins.clustering.sphere import kilometres, unit_vectors
 
+# As many values are proposed unless a number is given.
+N_PROPOSED = 40
 # About this share of the records are core samples at the smallest eps, and in the largest cluster at the largest eps.
 FEWEST_CORE, LARGEST_CLUSTER = 0.01, 0.99
 # The largest eps is a little above that, since rounding may not take it below.

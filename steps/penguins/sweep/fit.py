@@ -9,10 +9,10 @@ from sklearn.cluster import DBSCAN
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from penguins.cli.parameters import AutoEps
+from penguins.cli.parameters import Auto
 from penguins.clustering.dbscan import Clustering, dbscan
 from penguins.clustering.doubts import Candidate
-from penguins.clustering.eps_grid import EpsGrid, k_distances, propose_eps
+from penguins.clustering.eps_grid import N_PROPOSED, EpsGrid, k_distances, propose_eps
 from penguins.clustering.indices import N_CLUSTERED_RECORDS, evaluate
 from penguins.clustering.selection import Choice, choose
 from penguins.clustering.sphere import EARTH_RADIUS_KM
@@ -122,7 +122,7 @@ class GroupResult:
 
 def sweep(
     records: pd.DataFrame | np.ndarray,
-    eps_values: Sequence[float] | AutoEps,
+    eps_values: Sequence[float] | Auto,
     min_samples: int | Sequence[int],
     seed: int = 0,
     metric: str = "euclidean",
@@ -132,7 +132,7 @@ def sweep(
 
     With `scale` standard, the features are scaled to zero mean and unit variance within these records; eps is a distance in
     that space. With none, it is in the unit of the features. With the metric haversine, the two features are latitude and
-    longitude in degrees, `scale` does not apply, and eps is in kilometres. `AutoEps` proposes the values of eps. `seed` chooses
+    longitude in degrees, `scale` does not apply, and eps is in kilometres. `Auto` proposes the values of eps. `seed` chooses
     the sample on which an index of very many records is estimated.
     Raises ValueError where a record holds a value that is infinite, or too large to be squared.
     """
@@ -146,8 +146,8 @@ def sweep(
     X = np.ascontiguousarray(np.asarray(scaled, dtype=float))
     numbers = sorted(int(number) for number in np.atleast_1d(min_samples))
     grids = {}
-    if isinstance(eps_values, AutoEps):
-        grids = {number: propose_eps(X, number, eps_values.n_values, metric, seed) for number in numbers}
+    if isinstance(eps_values, Auto):
+        grids = {number: propose_eps(X, number, eps_values.n_values or N_PROPOSED, metric, seed) for number in numbers}
     found = []
     for number in numbers:
         ascending = grids[number].values if grids else sorted(eps_values)  # type: ignore[arg-type]  # a list here

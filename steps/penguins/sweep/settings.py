@@ -4,7 +4,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from penguins.cli.parameters import AutoEps
+from penguins.cli.parameters import Auto
+from penguins.clustering.eps_grid import N_PROPOSED
 
 
 @dataclass(frozen=True)
@@ -13,7 +14,7 @@ class SweepSettings:
 
     group_by: str
     features: tuple[str, ...]
-    eps: AutoEps | tuple[float, ...]
+    eps: Auto | tuple[float, ...]
     min_samples: tuple[int, ...]
     select_by: str = "stability"
     min_coverage: float = 0.5
@@ -42,14 +43,14 @@ class SweepSettings:
     @property
     def values(self) -> list[tuple[float, int]] | None:
         """Every eps with every min_samples, sorted; None where each group has an eps grid of its own."""
-        if isinstance(self.eps, AutoEps):
+        if isinstance(self.eps, Auto):
             return None
         return sorted((eps, number) for eps in self.eps for number in self.min_samples)
 
     @property
     def most_values(self) -> int:
         """The largest number of values that a group has."""
-        n_eps = self.eps.n_values if isinstance(self.eps, AutoEps) else len(self.eps)
+        n_eps = (self.eps.n_values or N_PROPOSED) if isinstance(self.eps, Auto) else len(self.eps)
         return n_eps * len(self.min_samples)
 
     @property

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from step_modules import BY_NAME, STEPS
 
-from penguins.cli.parameters import COLUMN, AutoEps, Choice, EpsValues, Flag, Integer, ListOf, Real, Rule, to_text
+from penguins.cli.parameters import COLUMN, Auto, AutoOr, Choice, Flag, Integer, ListOf, Real, Rule, to_text
 from penguins.resume.fingerprint import step_fingerprint
 
 # Where the work is done, where its data lie, and where it is logged change no result.
@@ -32,8 +32,8 @@ def other_value(name: str, rule: Rule, value: Any) -> Any:
         return value + 1
     if isinstance(rule, Real):
         return value / 2
-    if isinstance(rule, EpsValues):
-        return AutoEps(20)
+    if isinstance(rule, AutoOr):
+        return Auto(20)
     if isinstance(rule, ListOf):
         item = other_value(name, rule.item, value[0])
         return (item,)

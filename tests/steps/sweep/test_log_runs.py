@@ -13,7 +13,7 @@ from mlflow.exceptions import MlflowException
 from stores import SEED_ROWS, Store
 from sweeps import FEATURES, fitted_group, model_statuses, results, statuses
 
-from penguins.cli.parameters import AutoEps
+from penguins.cli.parameters import Auto
 from penguins.sweep.context import SweepContext, sweep_context
 from penguins.sweep.fit import GroupResult, Outcome
 from penguins.sweep.log_runs import end_open_runs, log_group, run_name, storable_text
@@ -132,7 +132,7 @@ def test_several_min_samples_have_curves_and_runs_of_their_own(store: Store, con
 
 
 def test_a_group_may_have_more_metrics_than_mlflow_takes_in_one_request(store: Store, context: SweepContext) -> None:
-    settings = dataclasses.replace(SETTINGS, eps=AutoEps(200), min_samples=(3, 5), models="none", runs="groups")
+    settings = dataclasses.replace(SETTINGS, eps=Auto(200), min_samples=(3, 5), models="none", runs="groups")
     context = sweep_context(context.sweep_id, settings, n_groups=40)
     group = fitted_group("Dream", settings)
     log_group(context, group)
@@ -149,7 +149,7 @@ def test_a_group_may_have_more_metrics_than_mlflow_takes_in_one_request(store: S
 def test_an_automatic_grid_is_logged_with_its_distances_its_knee_and_a_picture_where_groups_are_few(
     store: Store, context: SweepContext, n_groups: int
 ) -> None:
-    settings = dataclasses.replace(SETTINGS, eps=AutoEps(5), models="none")
+    settings = dataclasses.replace(SETTINGS, eps=Auto(5), models="none")
     context = sweep_context(context.sweep_id, settings, n_groups)
     log_group(context, fitted_group("Dream", settings))
     run = store.only("Dream")

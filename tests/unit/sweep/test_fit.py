@@ -8,7 +8,7 @@ from sklearn.metrics import silhouette_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from penguins.cli.parameters import AutoEps
+from penguins.cli.parameters import Auto
 from penguins.clustering.eps_grid import propose_eps
 from penguins.data.checks import LARGEST
 from penguins.sweep.fit import sweep
@@ -96,7 +96,7 @@ def test_every_eps_is_tried_with_every_min_samples(records: pd.DataFrame) -> Non
 
 
 def test_an_automatic_grid_is_that_of_each_min_samples(records: pd.DataFrame) -> None:
-    found = sweep(records, AutoEps(12), (3, 8))
+    found = sweep(records, Auto(12), (3, 8))
     assert list(found.grids) == [3, 8]
     for number, grid in found.grids.items():
         assert grid.values == propose_eps(found.X, number, 12).values

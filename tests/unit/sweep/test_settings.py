@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from penguins.cli.parameters import AutoEps
+from penguins.cli.parameters import Auto
 from penguins.sweep.settings import SweepSettings
 
 SETTINGS = SweepSettings(group_by="island", features=("x",), eps=(0.5, 0.9), min_samples=(3,))
@@ -54,5 +54,5 @@ def test_log_from_says_whether_the_workers_log(log_from: str, expected: bool) ->
 def test_the_values_are_every_eps_with_every_min_samples_and_unknown_where_eps_is_automatic() -> None:
     several = dataclasses.replace(SETTINGS, min_samples=(5, 3))
     assert several.values == [(0.5, 3), (0.5, 5), (0.9, 3), (0.9, 5)]
-    automatic = dataclasses.replace(several, eps=AutoEps(20))
+    automatic = dataclasses.replace(several, eps=Auto(20))
     assert (several.most_values, automatic.values, automatic.most_values) == (4, None, 40)
