@@ -133,7 +133,7 @@ class ListOf:
 
 @dataclass(frozen=True)
 class Auto:
-    """Values that are proposed for each group from its own records: `n_values` at most, or as many as the algorithm proposes."""
+    """Values that are proposed for each group from its own records: `n_values` at most, or the usual number."""
 
     n_values: int | None = None
 
