@@ -92,10 +92,12 @@ class BareClient:
         mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
         quiet_libraries()
         self.client, self.with_data = MlflowClient(), with_data
-        self.context = sweep_context(run_id, SweepSettings("site", tuple(FEATURES), EPS, (MIN_SAMPLES,)), n_groups=1)
+        self.context = sweep_context(
+            run_id, SweepSettings("dbscan", "site", tuple(FEATURES), {"eps": EPS, "min_samples": (MIN_SAMPLES,)}), n_groups=1
+        )
         rows = pd.read_parquet(next(folder.glob("*.parquet"))).iloc[:RECORDS]
         fit = sweep(rows[FEATURES], EPS, MIN_SAMPLES)
-        self.model = fit.model(EPS.index(BEST_EPS))
+        self.model = fit.model_that_predicts(EPS.index(BEST_EPS))
         best = EPS.index(BEST_EPS)
         self.group = GroupResult("bare", RECORDS, fit.outcomes, best, example=rows[FEATURES].mean().tolist())
 
@@ -111,7 +113,7 @@ class BareClient:
         parent = self._create_run(f"bare-{group}", self.context.sweep_id)
         for outcome in self.group.outcomes:
             self._log_outcome(group, outcome, parent)
-        metrics = [Metric("n_records", RECORDS, now_ms(), 0), *group_metrics(self.group)]
+        metrics = [Metric("n_records", RECORDS, now_ms(), 0), *group_metrics(self.group, "eps")]
         self.client.log_batch(parent, metrics=metrics, params=[Param("group", group)])
         self.client.set_terminated(parent)
 

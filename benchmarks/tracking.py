@@ -28,8 +28,9 @@ from penguins.tracking.run import quiet_libraries
 from penguins.tracking.server import acknowledge_at_once
 from penguins.tracking.store import now_ms
 
-SETTINGS = SweepSettings.from_parameters(dbscan_sweep.Parameters())
-FEATURES, GROUP_BY = list(SETTINGS.features), SETTINGS.group_by
+FEATURES, GROUP_BY = ["bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g"], "island"
+EPS, MIN_SAMPLES = dbscan_sweep.Parameters().eps, dbscan_sweep.Parameters().min_samples
+SETTINGS = SweepSettings("dbscan", GROUP_BY, tuple(FEATURES), {"eps": EPS, "min_samples": MIN_SAMPLES}, min_coverage=0.5)
 
 
 class Store:
@@ -58,7 +59,7 @@ class Store:
         for rows in self.islands.values():
             with mlflow.start_run():
                 mlflow.log_param("eps", 0.9)
-                dbscan = DBSCAN(eps=0.9, min_samples=SETTINGS.min_samples[0])
+                dbscan = DBSCAN(eps=0.9, min_samples=MIN_SAMPLES[0])
                 mlflow.sklearn.log_model(Pipeline([("scaler", StandardScaler()), ("dbscan", dbscan)]).fit(rows), name="model")
                 for index in range(6):
                     mlflow.log_metric(f"metric_{index}", 0.5)
@@ -94,8 +95,8 @@ class Store:
 
 
 def _fit_group(name: str, rows: pd.DataFrame) -> GroupResult:
-    fit = sweep(rows, SETTINGS.eps, SETTINGS.min_samples)
-    models = {position: fit.model(position) for position in range(len(fit.outcomes))}
+    fit = sweep(rows, EPS, MIN_SAMPLES)
+    models = {position: fit.model_that_predicts(position) for position in range(len(fit.outcomes))}
     return GroupResult(name, len(rows), fit.outcomes, None, example=rows.mean().tolist(), models=models)
 
 

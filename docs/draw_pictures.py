@@ -68,7 +68,7 @@ def draw_clustering(panel: Axes, X: np.ndarray, labels: np.ndarray) -> None:
 def curves_figure(X: np.ndarray) -> Figure:
     """Draw the number of clusters, the noise, the stability and three indices over eps, with the choice of each."""
     tried = candidates(X)
-    eps = np.array([one.eps for one in tried])
+    eps = np.array([one.value for one in tried])
     curves: dict[str, np.ndarray] = {
         "clusters": np.array([one.metrics["n_clusters"] for one in tried]),
         "share of noise": np.array([1 - one.metrics["n_clustered_records"] / len(X) for one in tried]),

@@ -71,53 +71,12 @@ class Parameters:
 if __name__ == "__main__":
     start_in_background(SparkTarget(check_command_line(NAME, Parameters).spark))
 
-from contextlib import ExitStack
-
-from mlflow.entities import Run
-
-from penguins.data.checks import columns_in_use, require_other_names, require_position
-from penguins.data.locate import table_digest
-from penguins.data.spark_table import SparkTable, load_spark_table, require_spark_degrees, require_spark_numbers
-from penguins.resume.fingerprint import step_fingerprint
-from penguins.resume.recovery import discard_run, end_runs_that_only_began, finished_run
-from penguins.resume.step_run import step_run
-from penguins.spark.jobs import n_parallel_tasks
-from penguins.spark.session import spark_session
-from penguins.sweep.driver import print_finished_sweep, require_shared_store, run_sweep
-from penguins.sweep.fit import HAVERSINE
-from penguins.sweep.log_runs import end_open_runs
-from penguins.sweep.results import RESULT_COLUMNS
-
-
-def sweep_or_show(run: Run, table: SparkTable, parameters: Parameters, n_parallel: int) -> bool:
-    """Sweep and log, or print the results of a finished sweep that is to be resumed. Return whether there was work to do."""
-    if parameters.resume:
-        fingerprint = step_fingerprint(NAME, parameters, table.digest)
-        finished = finished_run(run.info.experiment_id, fingerprint)
-    if not parameters.resume or finished is None:
-        run_sweep(NAME, parameters, run, table, n_parallel)
-        return True
-    end_runs_that_only_began(run.info.experiment_id, fingerprint, run.info.run_id, parameters)
-    print_finished_sweep(finished, parameters.group_by)
-    return False
+from penguins.sweep.step import run_sweep_step
 
 
 def main(parameters: Parameters) -> None:
     """Cluster, choose and log in an MLflow run."""
-    with step_run(NAME, parameters, table_digest(parameters.data)) as run, end_open_runs(run), ExitStack() as stack:
-        columns = columns_in_use(features=parameters.features, group_by=parameters.group_by)
-        require_other_names({parameters.group_by: "group_by"}, RESULT_COLUMNS)
-        if parameters.metric == HAVERSINE:
-            require_position("features", parameters.features)
-        session = stack.enter_context(spark_session(SparkTarget(parameters.spark)))
-        require_shared_store(parameters, session)
-        table = load_spark_table(session, parameters.data, columns, parameters.group_by, ordered=True)
-        require_spark_numbers(table, "features", parameters.features)
-        if parameters.metric == HAVERSINE:
-            require_spark_degrees(table, "features", parameters.features)
-        had_work = sweep_or_show(run, table, parameters, n_parallel_tasks(session))
-    if not had_work:  # after the block, which ends the run
-        discard_run(run)
+    run_sweep_step(NAME, "dbscan", parameters)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ MISSING_GLYPH = "Glyph .* missing from font"  # No font of the machine has the c
 LONGEST_LABEL = 24
 MOST_ANNOTATED_CLASSES = 20
 MOST_NAMED_LINES, MOST_LINES = 30, 300
-# More values of eps than anybody types by hand: they are drawn in log scale.
+# More values than anybody types by hand: they are drawn in log scale.
 MOST_LINEAR_VALUES = 30
 
 
@@ -144,17 +144,20 @@ def k_distances_figure(distances: Sequence[float], min_samples: int, knee: float
     return figure
 
 
-def metrics_by_eps_figure(results: pd.DataFrame, group_by: str, titles: dict[str, str], eps_label: str) -> Figure:
-    """Draw a panel for each metric with a line for each group over eps, gaps at undefined values, and a ring at the best eps.
+def metrics_by_value_figure(
+    results: pd.DataFrame, group_by: str, value: str, titles: dict[str, str], value_label: str
+) -> Figure:
+    """Draw a panel for each metric, with a line for each group over a parameter, and a ring at the best value.
 
-    `results` has a row for each group and eps, with the columns `group_by`, `eps`, `best` and the keys of `titles`, which maps
-    metrics to panel titles. More than `MOST_NAMED_LINES` groups are thin lines under their median and interquartile range; more
-    than `MOST_LINES` are only these two. Groups may have different values of eps; eps is drawn in log scale then.
+    `results` has a row for each group and value, with the columns `group_by`, `value` (the name of the parameter), `best` and
+    the keys of `titles`, which maps metrics to panel titles. Undefined metrics are gaps. More than `MOST_NAMED_LINES` groups
+    are thin lines under their median and interquartile range; more than `MOST_LINES` are only these two. Groups may have
+    different values, which are drawn in log scale then.
     """
     # pandas considers texts equal that differ only after a null character.
     results = results.assign(**{group_by: results[group_by].map(escape_unprintable)})
     n_groups, columns = results[group_by].nunique(), 4 if len(titles) > 6 else 3
-    has_own_grids = results.groupby(group_by)["eps"].agg(tuple).nunique() > 1 or results["eps"].nunique() > MOST_LINEAR_VALUES
+    has_own_grids = results.groupby(group_by)[value].agg(tuple).nunique() > 1 or results[value].nunique() > MOST_LINEAR_VALUES
     rows = -(-len(titles) // columns)
     figure = _figure(4.2 * columns, 3.2 * rows)
     panels = figure.subplots(rows, columns, sharex=True, squeeze=False).flatten()
@@ -162,36 +165,36 @@ def metrics_by_eps_figure(results: pd.DataFrame, group_by: str, titles: dict[str
         panel.set_axis_off()
     for panel, (metric, title) in zip(panels, titles.items(), strict=False):
         numbers = results.astype({metric: float})
-        (_draw_groups if n_groups <= MOST_NAMED_LINES else _draw_median)(panel, numbers, group_by, metric)
-        panel.set(title=title, xlabel=eps_label)
+        (_draw_groups if n_groups <= MOST_NAMED_LINES else _draw_median)(panel, numbers, group_by, value, metric)
+        panel.set(title=title, xlabel=value_label)
         if has_own_grids:
             use_log_axis(panel.xaxis)
         panel.tick_params(labelbottom=True)
         if metric.startswith("n_"):
             panel.yaxis.set_major_locator(MaxNLocator(integer=True))
     handles, labels = panels[0].get_legend_handles_labels()
-    title = f"{short_label(group_by)} (its best eps is ringed)" if n_groups <= MOST_NAMED_LINES else ""
+    title = f"{short_label(group_by)} (its best {value} is ringed)" if n_groups <= MOST_NAMED_LINES else ""
     columns = min(6, max(1, len(handles)))
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, title=title)
     return figure
 
 
-def _draw_groups(panel: Axes, results: pd.DataFrame, group_by: str, metric: str) -> None:
+def _draw_groups(panel: Axes, results: pd.DataFrame, group_by: str, value: str, metric: str) -> None:
     n_groups = results[group_by].nunique()
     colours = sns.color_palette("colorblind" if n_groups <= 10 else "husl", n_groups)
-    for (group, rows), colour in zip(results.sort_values("eps").groupby(group_by), colours, strict=True):
+    for (group, rows), colour in zip(results.sort_values(value).groupby(group_by), colours, strict=True):
         chosen = rows[rows["best"]]
-        panel.plot(rows["eps"], rows[metric], marker="o", markersize=4, color=colour, label=short_label(str(group)))
-        panel.plot(chosen["eps"], chosen[metric], "o", markersize=10, markerfacecolor="none", color=colour)
+        panel.plot(rows[value], rows[metric], marker="o", markersize=4, color=colour, label=short_label(str(group)))
+        panel.plot(chosen[value], chosen[metric], "o", markersize=10, markerfacecolor="none", color=colour)
 
 
-def _draw_median(panel: Axes, results: pd.DataFrame, group_by: str, metric: str) -> None:
-    grid = np.unique(results["eps"])
+def _draw_median(panel: Axes, results: pd.DataFrame, group_by: str, value: str, metric: str) -> None:
+    grid = np.unique(results[value])
     if len(grid) <= MOST_LINEAR_VALUES:
-        table = results.pivot(index=group_by, columns="eps", values=metric)
+        table = results.pivot(index=group_by, columns=value, values=metric)
     else:  # groups with grids of their own: their curves are interpolated
         grid = np.geomspace(grid[0], grid[-1], MOST_LINEAR_VALUES)
-        curves = [_interpolated(rows, metric, grid) for _, rows in results.groupby(group_by)]
+        curves = [_interpolated(rows, value, metric, grid) for _, rows in results.groupby(group_by)]
         table = pd.DataFrame(curves, columns=grid)
     if len(table) <= MOST_LINES:
         lines = [np.column_stack([grid, values]) for values in table.to_numpy()]
@@ -202,7 +205,7 @@ def _draw_median(panel: Axes, results: pd.DataFrame, group_by: str, metric: str)
     panel.autoscale_view()
 
 
-def _interpolated(rows: pd.DataFrame, metric: str, grid: np.ndarray) -> np.ndarray:
-    """Return a group's metric at the values of `grid`, NaN outside its own values of eps and beside undefined ones."""
-    own = rows.sort_values("eps")
-    return np.asarray(np.interp(grid, own["eps"], own[metric], left=np.nan, right=np.nan))
+def _interpolated(rows: pd.DataFrame, value: str, metric: str, grid: np.ndarray) -> np.ndarray:
+    """Return a group's metric at the values of `grid`, NaN outside its own values and beside undefined ones."""
+    own = rows.sort_values(value)
+    return np.asarray(np.interp(grid, own[value], own[metric], left=np.nan, right=np.nan))

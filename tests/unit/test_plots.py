@@ -19,7 +19,7 @@ from penguins.plots import (
     confusion_matrix_figure,
     error_by_alpha_figure,
     k_distances_figure,
-    metrics_by_eps_figure,
+    metrics_by_value_figure,
     roc_figure,
     short_label,
 )
@@ -112,7 +112,7 @@ def test_each_group_is_a_line_over_eps_with_gaps_and_a_ring_at_its_best_value() 
     results.loc[(results["island"] == "Biscoe") & (results["eps"] == 0.2), "s-dbw"] = None
     results.loc[(results["island"] == "Dream") & (results["eps"] == 0.3), "best"] = True
     titles = {"s-dbw": "S_Dbw", "n_clusters": "clusters"}
-    figure = metrics_by_eps_figure(results, "island", titles, "eps")
+    figure = metrics_by_value_figure(results, "island", "eps", titles, "eps")
     biscoe, no_ring, dream, ring = panel_of(figure, "S_Dbw").lines
     assert np.array_equal(points_of(biscoe), [[0.1, 0.1], [0.2, np.nan], [0.3, 0.3]], equal_nan=True)
     assert points_of(no_ring) == []
@@ -127,8 +127,8 @@ def test_each_group_is_a_line_over_eps_with_gaps_and_a_ring_at_its_best_value() 
 
 @pytest.mark.parametrize(("n_groups", "n_lines"), [(MOST_NAMED_LINES + 1, MOST_NAMED_LINES + 1), (MOST_LINES + 1, 0)])
 def test_many_groups_are_thin_lines_under_their_median_and_too_many_only_the_median(n_groups: int, n_lines: int) -> None:
-    figure = metrics_by_eps_figure(
-        results_of([f"g{number}" for number in range(n_groups)]), "island", {"s-dbw": "S_Dbw"}, "eps"
+    figure = metrics_by_value_figure(
+        results_of([f"g{number}" for number in range(n_groups)]), "island", "eps", {"s-dbw": "S_Dbw"}, "eps"
     )
     panel = panel_of(figure, "S_Dbw")
     thin = [lines for lines in panel.collections if isinstance(lines, LineCollection)]
@@ -142,7 +142,7 @@ def test_many_groups_are_thin_lines_under_their_median_and_too_many_only_the_med
     "groups", [HOSTILE, [f"{name}{number}" for name in HOSTILE for number in range(4)]], ids=["few", "many"]
 )
 def test_any_text_is_drawn_as_a_name_and_distinct_names_stay_distinct(groups: list[str]) -> None:
-    figure = metrics_by_eps_figure(results_of(groups), "island", {"s-dbw": "S_Dbw"}, "eps")
+    figure = metrics_by_value_figure(results_of(groups), "island", "eps", {"s-dbw": "S_Dbw"}, "eps")
     render(figure)
     if len(groups) <= MOST_NAMED_LINES:
         assert sorted(legend_of(figure)) == sorted(short_label(name) for name in groups)
@@ -155,7 +155,9 @@ def test_any_text_is_drawn_as_a_name_and_distinct_names_stay_distinct(groups: li
 def test_groups_with_eps_values_of_their_own_share_a_logarithmic_axis(n_groups: int) -> None:
     grids = [np.geomspace(0.1 * (number + 1), 10 * (number + 1), 20) for number in range(n_groups)]
     tables = [pd.DataFrame({"island": f"g{number}", "eps": grid, "s-dbw": 2.0}) for number, grid in enumerate(grids)]
-    figure = metrics_by_eps_figure(pd.concat(tables).assign(best=False), "island", {"s-dbw": "S_Dbw"}, "eps (in kilometres)")
+    figure = metrics_by_value_figure(
+        pd.concat(tables).assign(best=False), "island", "eps", {"s-dbw": "S_Dbw"}, "eps (in kilometres)"
+    )
     panel = panel_of(figure, "S_Dbw")
     assert (panel.get_xscale(), panel.get_xlabel()) == ("log", "eps (in kilometres)")
     drawn = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in panel.lines])

@@ -4,7 +4,7 @@ The texts name no number of the group, so that equal doubts of many groups can b
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -17,29 +17,64 @@ NEARLY_EVERYTHING = 0.95
 # The choice by stability deserves doubt below this value.
 LEAST_STABILITY = 0.5
 
-SMALLEST_EPS = "the chosen eps is the smallest that was tried: try smaller values"
-LARGEST_EPS = "the chosen eps is the largest that was tried: try larger values"
+# The texts in braces are those of `Words`.
+SMALLEST_VALUE = "the chosen {swept} is the smallest that was tried: try smaller values"
+LARGEST_VALUE = "the chosen {swept} is the largest that was tried: try larger values"
 NEGATIVE_SILHOUETTE = "the silhouette is negative: clusters overlap, or are not round (then compare dbcv)"
-MOSTLY_NOISE = "more than half of the records are noise: try larger eps or smaller min_samples"
-ONE_LARGE_CLUSTER = "one cluster holds nearly all clustered records: try smaller eps, or other features"
+MOSTLY_NOISE = "more than half of the records are noise: try {less_noise}"
+ONE_LARGE_CLUSTER = "one cluster holds nearly all clustered records: try {more_clusters}, or other features"
 DUPLICATES = "each cluster consists of equal records (S_Dbw 0): look for rounded or constant columns"
-UNSTABLE = f"the clusters change much with eps (stability below {LEAST_STABILITY:g}): there may be no clear clusters"
+UNSTABLE = f"the clusters change much with {{swept}} (stability below {LEAST_STABILITY:g}): there may be no clear clusters"
 
-TOO_FEW_RECORDS = "the group has fewer records than min_samples: try smaller min_samples, or leave the group out"
-ALL_NOISE = "every record is noise at every value: try larger eps, smaller min_samples, or eps=auto"
-ONE_CLUSTER = "every value gives one cluster or none: there may be no clusters, or try other values of eps, or eps=auto"
-LOW_COVERAGE = "every value with two clusters or more leaves too many records as noise: try larger eps or smaller min_coverage"
-NO_INDEX = "the index is undefined at every value that keeps enough records: try select_by=stability, or other values of eps"
+TOO_FEW_RECORDS = "the group has fewer records than {fewest_records}: try smaller {fewest_records}, or leave the group out"
+ALL_NOISE = "every record is noise at every value: try {less_noise}, or {other_values}"
+ONE_CLUSTER = "every value gives one cluster or none: there may be no clusters, or try {other_values}"
+LOW_COVERAGE = "every value with two clusters or more leaves too much noise: try {less_noise}, or smaller min_coverage"
+NO_INDEX = "the index is undefined at every value that keeps enough records: try another select_by, or {other_values}"
+
+
+@dataclass(frozen=True)
+class Words:
+    """What the texts call the parameters of an algorithm.
+
+    `swept` is the parameter whose values are compared, `lowest` its lowest value that makes sense, `fewest_records` the
+    parameter that no group may have fewer records than; the others complete "try …".
+    """
+
+    swept: str
+    fewest_records: str
+    less_noise: str
+    more_clusters: str
+    other_values: str
+    lowest: float = 0
+
+    def fill(self, text: str) -> str:
+        """Return `text` with the words in its braces."""
+        return text.format(**asdict(self))
+
+
+EPS_WORDS = Words(
+    swept="eps",
+    fewest_records="min_samples",
+    less_noise="larger eps or smaller min_samples",
+    more_clusters="smaller eps",
+    other_values="other values of eps, for example eps=auto",
+)
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A clustering of a group: its eps and min_samples, its `labels`, of shape (n_records,), and its defined metrics."""
+    """A clustering of a group: its `labels`, of shape (n_records,), its defined metrics, and which value it comes from.
 
-    eps: float
-    min_samples: int
+    Candidates with the same `curve`, for example the same min_samples, differ in `value`, that of the swept parameter, only.
+    `fewest_records` is the number of records that the value needs.
+    """
+
+    value: float
+    curve: float
     labels: np.ndarray
     metrics: Mapping[str, float]
+    fewest_records: int = 0
 
 
 def coverage(labels: np.ndarray) -> float:
@@ -47,33 +82,38 @@ def coverage(labels: np.ndarray) -> float:
     return float((labels != NOISE).mean())
 
 
-def doubts(candidates: Sequence[Candidate], position: int) -> list[str]:
+def doubts(candidates: Sequence[Candidate], position: int, words: Words = EPS_WORDS) -> list[str]:
     """Return the reasons to doubt the candidate at `position` among all that were tried."""
     chosen = candidates[position]
-    tried = [candidate.eps for candidate in candidates if candidate.min_samples == chosen.min_samples]
+    of_curve = [candidate for candidate in candidates if candidate.curve == chosen.curve]
+    tried = [candidate.value for candidate in of_curve]
+    # Where another value gives the same clusters, the chosen one is at the edge of the grid only as the first of equals.
+    is_alone = sum(np.array_equal(candidate.labels, chosen.labels) for candidate in of_curve) == 1
     clustered = chosen.labels[chosen.labels != NOISE]
     largest = np.bincount(clustered, minlength=1).max()
     found = {
-        SMALLEST_EPS: min(tried) == chosen.eps < max(tried),
-        LARGEST_EPS: max(tried) == chosen.eps > min(tried),
+        SMALLEST_VALUE: is_alone and words.lowest < min(tried) == chosen.value < max(tried),
+        LARGEST_VALUE: is_alone and max(tried) == chosen.value > min(tried),
         NEGATIVE_SILHOUETTE: chosen.metrics.get(SILHOUETTE, 0) < 0,
         MOSTLY_NOISE: coverage(chosen.labels) < 0.5,
         ONE_LARGE_CLUSTER: largest > NEARLY_EVERYTHING * len(clustered),
         DUPLICATES: chosen.metrics.get(S_DBW) == 0,
     }
-    return [text for text, is_true in found.items() if is_true]
+    return [words.fill(text) for text, is_true in found.items() if is_true]
 
 
-def why_none(candidates: Sequence[Candidate], min_coverage: float) -> str:
+def why_none(candidates: Sequence[Candidate], min_coverage: float, words: Words = EPS_WORDS) -> str:
     """Return why no candidate could be chosen."""
     n_clusters = np.array([len(np.unique(one.labels[one.labels != NOISE])) for one in candidates])
-    if all(len(candidate.labels) < candidate.min_samples for candidate in candidates):
-        return TOO_FEW_RECORDS
-    if not n_clusters.any():
-        return ALL_NOISE
-    if (n_clusters < 2).all():
-        return ONE_CLUSTER
     with_clusters = [one for one, number in zip(candidates, n_clusters, strict=True) if number >= 2]
-    if all(coverage(candidate.labels) < min_coverage for candidate in with_clusters):
-        return LOW_COVERAGE
-    return NO_INDEX
+    if all(len(candidate.labels) < candidate.fewest_records for candidate in candidates):
+        why = TOO_FEW_RECORDS
+    elif not n_clusters.any():
+        why = ALL_NOISE
+    elif not with_clusters:
+        why = ONE_CLUSTER
+    elif all(coverage(candidate.labels) < min_coverage for candidate in with_clusters):
+        why = LOW_COVERAGE
+    else:
+        why = NO_INDEX
+    return words.fill(why)

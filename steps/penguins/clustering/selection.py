@@ -1,4 +1,4 @@
-"""The choice among the clusterings of one group: by an index, or by their stability over the values of eps."""
+"""The choice among the clusterings of one group: by an index, or by their stability over the values of a parameter."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,17 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from penguins.clustering.clusters import NOISE
-from penguins.clustering.doubts import LEAST_STABILITY, SEPARATOR, UNSTABLE, Candidate, coverage, doubts, why_none
+from penguins.clustering.doubts import (
+    EPS_WORDS,
+    LEAST_STABILITY,
+    SEPARATOR,
+    UNSTABLE,
+    Candidate,
+    Words,
+    coverage,
+    doubts,
+    why_none,
+)
 from penguins.clustering.indices import HIGHEST_IS_BEST
 
 STABILITY = "stability"
@@ -23,12 +33,12 @@ class Choice:
     warning: str
 
 
-def choose(candidates: Sequence[Candidate], select_by: str, min_coverage: float) -> Choice:
+def choose(candidates: Sequence[Candidate], select_by: str, min_coverage: float, words: Words = EPS_WORDS) -> Choice:
     """Choose the best candidate by the rule `select_by`, and say why the choice deserves doubt, if it does.
 
     `select_by` is `stability` or the name of an index. Eligible by an index is a candidate that has the index and whose
     clusters hold `min_coverage` of the records; by stability, see `stabilities`. Of several that are equally good, the first
-    one is chosen.
+    one is chosen. `words` are those of the warnings.
     """
     if select_by == STABILITY:
         scores = stabilities(candidates, min_coverage)
@@ -38,10 +48,10 @@ def choose(candidates: Sequence[Candidate], select_by: str, min_coverage: float)
         enough = [coverage(candidate.labels) >= min_coverage for candidate in candidates]
         scores = np.where(enough, values, np.nan)
     if np.isnan(scores).all():
-        return Choice(None, why_none(candidates, min_coverage))
+        return Choice(None, why_none(candidates, min_coverage, words))
     position = int(np.nanargmax(scores))
     is_unstable = select_by == STABILITY and len(candidates) > 1 and scores[position] < LEAST_STABILITY
-    found = doubts(candidates, position) + ([UNSTABLE] if is_unstable else [])
+    found = doubts(candidates, position, words) + ([words.fill(UNSTABLE)] if is_unstable else [])
     return Choice(position, SEPARATOR.join(found))
 
 
@@ -53,8 +63,8 @@ def stabilities(candidates: Sequence[Candidate], min_coverage: float) -> np.ndar
 
         stability(i) = coverage(i) * sum_j w(j) ARI(i, j) / sum_j w(j)
 
-    w(j) is the width of the interval of log(eps) around value j, up to half the way to its neighbours in the grid. So the
-    clustering is chosen that is found, in nearly the same form, over the widest range of eps: the medoid of the grid.
+    w(j) is the width of the interval of log(value) around value j, up to half the way to its neighbours in the grid. So the
+    clustering is chosen that is found, in nearly the same form, over the widest range of values: the medoid of the grid.
     Clusters below 1 % of the records, or below five records, count as noise here, and noise as one more cluster of the index.
     Eligible is a clustering of two clusters or more that hold `min_coverage` of the records. Where no candidate of a small
     group is, small clusters count as clusters.
@@ -84,14 +94,14 @@ def _drop_small_clusters(labels: np.ndarray) -> np.ndarray:
 
 
 def _widths(candidates: Sequence[Candidate]) -> np.ndarray:
-    """Return the width of each candidate's interval of log(eps); each min_samples has a grid of its own and equal weight."""
-    eps = np.log([candidate.eps for candidate in candidates])
-    min_samples = np.array([candidate.min_samples for candidate in candidates])
+    """Return the width of each candidate's interval of log(value); each curve has a grid of its own and equal weight."""
+    values = np.log([candidate.value for candidate in candidates])
+    curves = np.array([candidate.curve for candidate in candidates])
     widths = np.empty(len(candidates))
-    for value in np.unique(min_samples):
-        grid = np.flatnonzero(min_samples == value)
-        grid = grid[np.argsort(eps[grid])]
-        half = np.diff(eps[grid]) / 2
+    for curve in np.unique(curves):
+        grid = np.flatnonzero(curves == curve)
+        grid = grid[np.argsort(values[grid])]
+        half = np.diff(values[grid]) / 2
         of_grid = np.append(half, 0) + np.append(0, half)
         widths[grid] = of_grid / of_grid.sum() if len(grid) > 1 else 1.0
     return widths

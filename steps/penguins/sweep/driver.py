@@ -27,7 +27,7 @@ from penguins.sweep.log_runs import log_group
 from penguins.sweep.publish import log_results, print_results
 from penguins.sweep.results import LoggedGroup, SweepResults, failure_rows
 from penguins.sweep.resume import delete_duplicates, end_late_groups, finished_groups, recover_groups
-from penguins.sweep.settings import SweepSettings
+from penguins.sweep.settings import ONE_GROUP, SweepSettings
 from penguins.sweep.transfer import SCHEMA, fitted_groups_from_rows, logged_groups_from_rows
 from penguins.sweep.workers import GROUP, ORDER, feature_column, fit_in_worker, log_in_worker
 from penguins.text import LONGEST_REASON, print_lines, quote
@@ -44,12 +44,11 @@ SLICE_BYTES = 128 << 20
 BYTES_PER_NUMBER, BYTES_PER_OUTCOME = 8, 1_000
 
 
-def run_sweep(entry_point: str, parameters: Any, run: Run, table: SparkTable, n_parallel: int) -> None:
+def run_sweep(entry_point: str, parameters: Any, settings: SweepSettings, run: Run, table: SparkTable, n_parallel: int) -> None:
     """Cluster every group that no stale sweep has completed, `n_parallel` at a time; log the runs and the results.
 
     Raises WorkError where a group failed, once the others are complete.
     """
-    settings = SweepSettings.from_parameters(parameters)
     context = sweep_context(run.info.run_id, settings, table.n_names)
     results = SweepResults()
     stale = _recover(entry_point, parameters, context, table, results)
@@ -62,7 +61,7 @@ def run_sweep(entry_point: str, parameters: Any, run: Run, table: SparkTable, n_
                 bar.update()
     remove_leftovers(context, stale, results)
     log_results(results, settings)
-    print_results(run, results, settings.group_by)
+    print_results(run, results, settings)
     if failures := results.failures:
         name, why = next(iter(failures.items()))
         raise WorkError(
@@ -71,11 +70,11 @@ def run_sweep(entry_point: str, parameters: Any, run: Run, table: SparkTable, n_
         )
 
 
-def print_finished_sweep(finished: Run, group_by: str) -> None:
+def print_finished_sweep(finished: Run, settings: SweepSettings) -> None:
     """Print the results of a sweep that has nothing left to do."""
     print_lines(f"resume: the run {finished.info.run_id} has finished this work: nothing is left to do")
-    results = SweepResults({group.name: group for group in finished_groups(finished)})
-    print_results(finished, results, group_by)
+    results = SweepResults({group.name: group for group in finished_groups(finished, settings.of_algorithm)})
+    print_results(finished, results, settings)
 
 
 def _recover(entry_point: str, parameters: Any, context: SweepContext, table: SparkTable, results: SweepResults) -> list[Run]:
@@ -101,7 +100,8 @@ def _recover(entry_point: str, parameters: Any, context: SweepContext, table: Sp
 
 def worker_frame(table: SparkTable, settings: SweepSettings) -> DataFrame:
     """Return the table under names that Spark cannot misread: `group`, `feature_0` …, and `order` where the rows have one."""
-    columns = [F.col(quote_column(settings.group_by)).alias(GROUP)]
+    groups = F.col(quote_column(settings.group_by)) if settings.group_by else F.lit(ONE_GROUP)
+    columns = [groups.alias(GROUP)]
     columns += [F.col(quote_column(name)).alias(feature_column(index)) for index, name in enumerate(settings.features)]
     if table.order:
         columns.append(F.col(quote_column(table.order)).alias(ORDER))
@@ -184,12 +184,11 @@ def _with_failure_rows(group: LoggedGroup, settings: SweepSettings) -> LoggedGro
     """Return a group that failed before it had any rows with empty rows that hold the reason."""
     if group.rows or not group.failure:
         return group
-    values = settings.values or [(math.nan, number) for number in settings.min_samples]
-    return replace(group, rows=failure_rows(group.name, values, group.n_records, group.failure))
+    return replace(group, rows=failure_rows(group.name, settings.values_of_failure, group.n_records, group.failure))
 
 
 def remove_leftovers(context: SweepContext, stale: Collection[Run], results: SweepResults) -> None:
-    """Leave one run for each group and eps, even if a worker's task or a request to a server was repeated."""
+    """Leave one run for each group and value, even if a worker's task or a request to a server was repeated."""
     if context.n_parallel_runs > 1 or context.settings.logs_in_workers:
         delete_duplicates(context, {group.run_id for group in results.groups.values()})
     end_late_groups(context, list(stale))

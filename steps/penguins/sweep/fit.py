@@ -1,92 +1,135 @@
-"""The sweep of one group: DBSCAN for every value of eps and min_samples, the indices, and the choice of the best value."""
+"""The sweep of one group: a clustering for every value of the parameters, the indices, and the choice of the best value."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.cluster import DBSCAN
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from penguins.cli.parameters import Auto
-from penguins.clustering.dbscan import Clustering, dbscan
 from penguins.clustering.doubts import Candidate
-from penguins.clustering.eps_grid import N_PROPOSED, EpsGrid, k_distances, propose_eps
+from penguins.clustering.eps_grid import k_distances
 from penguins.clustering.indices import N_CLUSTERED_RECORDS, evaluate
 from penguins.clustering.selection import Choice, choose
-from penguins.clustering.sphere import EARTH_RADIUS_KM
 from penguins.data.checks import LARGEST
+from penguins.sweep.algorithm import ALGORITHMS, HAVERSINE, Algorithm, Clustering, Params, Proposal, Space
+from penguins.sweep.nearest import NearestRecords
 
-HAVERSINE = "haversine"
+# The values of each parameter of an algorithm by name, the swept one first.
+Grid = Mapping[str, "Auto | Sequence[float]"]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of one value of eps and min_samples.
+    """The result of one value: its parameters, the defined metrics by name, and why the others are undefined.
 
-    It holds the defined metrics by name, why the others are undefined, and how one was estimated, if so.
+    `estimated` says how a metric was estimated, if one was.
     """
 
-    eps: float
+    params: Params
     metrics: Mapping[str, float]
     reason: str
     estimated: str
-    min_samples: int
+
+    @property
+    def eps(self) -> float:
+        """DBSCAN's eps, for callers of `sweep`."""
+        return self.params["eps"]
+
+    @property
+    def min_samples(self) -> int:
+        """DBSCAN's min_samples, for callers of `sweep`."""
+        return int(self.params["min_samples"])
 
 
 @dataclass(frozen=True)
-class SweepFit:
-    """The outcomes of one group in ascending order of eps, then of min_samples, and all that their models hold.
+class SweepModel:
+    """A model to log: the fitted pipeline and, where its estimator cannot predict, the records by which it can."""
 
-    `X`, of shape (n_records, n_features), are the records in the space of the clustering; with the metric haversine, they are
-    latitude and longitude in degrees. `grids` holds the proposed values of eps, by min_samples, where eps is `auto`.
-    """
-
-    outcomes: list[Outcome]
-    scaler: StandardScaler | FunctionTransformer
-    X: np.ndarray
-    clusterings: list[Clustering]
-    metric: str
-    grids: Mapping[int, EpsGrid]
-
-    def model(self, index: int) -> Pipeline:
-        """Return the fitted pipeline of the outcome at `index`, with every attribute that scikit-learn's `fit` sets."""
-        clustering, outcome = self.clusterings[index], self.outcomes[index]
-        if self.metric == HAVERSINE:
-            X = np.radians(self.X)
-            eps = outcome.eps / EARTH_RADIUS_KM
-            fitted = DBSCAN(eps=eps, min_samples=outcome.min_samples, metric=HAVERSINE, algorithm="ball_tree")
-        else:
-            X = self.X
-            fitted = DBSCAN(eps=outcome.eps, min_samples=outcome.min_samples)
-        fitted.n_features_in_ = X.shape[1]
-        fitted.labels_ = clustering.labels
-        fitted.core_sample_indices_ = clustering.core
-        fitted.components_ = X[clustering.core]
-        return Pipeline([("scaler", self.scaler), ("dbscan", fitted)])
-
-    def choose(self, select_by: str, min_coverage: float) -> Choice:
-        """Choose the best outcome by the rule `select_by`, and say why the choice deserves doubt, if it does."""
-        pairs = zip(self.outcomes, self.clusterings, strict=True)
-        candidates = [Candidate(one.eps, one.min_samples, found.labels, one.metrics) for one, found in pairs]
-        return choose(candidates, select_by, min_coverage)
-
-    def median_distance(self) -> float:
-        """Return the median distance of the records to their nearest ones, by the smallest min_samples."""
-        smallest = min(outcome.min_samples for outcome in self.outcomes)
-        return float(np.median(k_distances(self.X, smallest, self.metric)))
+    pipeline: Pipeline
+    nearest: NearestRecords | None = None
 
 
 @dataclass(frozen=True)
-class GridOfGroup:
-    """The values of eps that were proposed for a group: their range, and the k-distances with their knee, if it has one."""
+class ProposalOfGroup:
+    """The values that were proposed for a group with these fixed parameters: their range, and their evidence, if any."""
 
-    min_samples: int
+    fixed: Params
     lowest: float
     highest: float
     distances: Sequence[float]
     knee: float | None
+
+
+@dataclass(frozen=True)
+class SweepFit:
+    """The outcomes of one group, ascending by the swept parameter, then by the fixed ones, and all that their models hold."""
+
+    algorithm: Algorithm
+    outcomes: list[Outcome]
+    scaler: StandardScaler | FunctionTransformer
+    space: Space
+    clusterings: list[Clustering]
+    proposals: list[ProposalOfGroup]
+
+    @property
+    def X(self) -> np.ndarray:
+        """The records in the space of the clustering, of shape (n_records, n_features)."""
+        return self.space.X
+
+    def model(self, position: int) -> Pipeline:
+        """Return the fitted pipeline of the outcome at `position`, with every attribute that scikit-learn's `fit` sets."""
+        params, clustering = self.outcomes[position].params, self.clusterings[position]
+        fitted = self.algorithm.fitted_estimator(clustering, params, self.space)
+        return Pipeline([("scaler", self.scaler), (self.algorithm.name, fitted)])
+
+    def model_that_predicts(self, position: int) -> SweepModel:
+        """Return the model of the outcome at `position` with all that its predictions need."""
+        pipeline = self.model(position)
+        return SweepModel(pipeline, None if hasattr(pipeline, "predict") else self._nearest(position))
+
+    def _nearest(self, position: int) -> NearestRecords:
+        clustering, space = self.clusterings[position], self.space
+        core = np.flatnonzero(clustering.labels != -1) if clustering.core is None else clustering.core
+        reach = self.algorithm.reach(clustering, self.outcomes[position].params, space)[core]
+        columns = [str(name) for name in self.scaler.feature_names_in_]
+        center, scale = (getattr(self.scaler, name, None) for name in ("mean_", "scale_"))
+        return NearestRecords(
+            columns=tuple(columns),
+            center=np.zeros(len(columns)) if center is None else center,
+            scale=np.ones(len(columns)) if scale is None else scale,
+            is_sphere=space.is_sphere,
+            points=space.points[core],
+            clusters=clustering.labels[core],
+            reach=reach,
+        )
+
+    def choose(self, select_by: str, min_coverage: float) -> Choice:
+        """Choose the best outcome by the rule `select_by`, and say why the choice deserves doubt, if it does."""
+        curves = list(dict.fromkeys(self._fixed(outcome) for outcome in self.outcomes))
+        candidates = [
+            Candidate(
+                outcome.params[self.algorithm.swept],
+                curves.index(self._fixed(outcome)),
+                clustering.labels,
+                outcome.metrics,
+                self.algorithm.fewest_records(outcome.params),
+            )
+            for outcome, clustering in zip(self.outcomes, self.clusterings, strict=True)
+        ]
+        return choose(candidates, select_by, min_coverage, self.algorithm.words)
+
+    def _fixed(self, outcome: Outcome) -> tuple[float, ...]:
+        return tuple(outcome.params[name] for name in self.algorithm.fixed)
+
+    def median_distance(self) -> float | None:
+        """Return the median distance of the records to their min_samples-th nearest ones, by the smallest min_samples."""
+        numbers = [int(outcome.params["min_samples"]) for outcome in self.outcomes if "min_samples" in outcome.params]
+        return float(np.median(k_distances(self.X, min(numbers), self.space.metric))) if numbers else None
 
 
 @dataclass(frozen=True)
@@ -95,8 +138,8 @@ class GroupResult:
 
     `best` is the position of the chosen outcome, if there is one; `warning` says why the choice deserves doubt, or why there is
     none; `median_distance` is that of the records to their `min_samples`-th nearest one, in a group without a best outcome.
-    `models` holds the fitted pipelines that are to be logged, by the position of their outcome; `example` is a row for
-    them, the means of the features.
+    `models` holds the models that are to be logged, by the position of their outcome; `example` is a row for them, the means of
+    the features.
     """
 
     name: str
@@ -105,10 +148,10 @@ class GroupResult:
     best: int | None
     warning: str = ""
     failure: str = ""
-    grids: Sequence[GridOfGroup] = field(default_factory=list)
+    proposals: Sequence[ProposalOfGroup] = field(default_factory=list)
     example: Sequence[float] = field(default_factory=list)
     median_distance: float | None = None
-    models: Mapping[int, Pipeline] = field(default_factory=dict)
+    models: Mapping[int, SweepModel] = field(default_factory=dict)
 
     @property
     def best_outcome(self) -> Outcome | None:
@@ -128,12 +171,28 @@ def sweep(
     metric: str = "euclidean",
     scale: str = "standard",
 ) -> SweepFit:
-    """Cluster `records`, of shape (n_records, n_features), for every eps and every min_samples.
+    """Cluster `records`, of shape (n_records, n_features), with DBSCAN for every eps and every min_samples.
 
-    With `scale` standard, the features are scaled to zero mean and unit variance within these records; eps is a distance in
-    that space. With none, it is in the unit of the features. With the metric haversine, the two features are latitude and
-    longitude in degrees, `scale` does not apply, and eps is in kilometres. `Auto` proposes the values of eps. `seed` chooses
-    the sample on which an index of very many records is estimated.
+    See `fit_grid`. Eps is a distance in the space of the clustering, and in kilometres with the metric haversine.
+    """
+    numbers = [int(number) for number in np.atleast_1d(min_samples)]
+    return fit_grid(ALGORITHMS["dbscan"], records, {"eps": eps_values, "min_samples": numbers}, seed, metric, scale)
+
+
+def fit_grid(
+    algorithm: Algorithm,
+    records: pd.DataFrame | np.ndarray,
+    grid: Grid,
+    seed: int = 0,
+    metric: str = "euclidean",
+    scale: str = "standard",
+) -> SweepFit:
+    """Cluster `records`, of shape (n_records, n_features), for every combination of the values in `grid`.
+
+    With `scale` standard, the features are scaled to zero mean and unit variance within these records. With the metric
+    haversine, the two features are latitude and longitude in degrees, and `scale` does not apply. `Auto` proposes the values of
+    the swept parameter. `seed` is that of the algorithm, and chooses the sample on which an index of very many records is
+    estimated.
     Raises ValueError where a record holds a value that is infinite, or too large to be squared.
     """
     records = pd.DataFrame(records)
@@ -143,23 +202,38 @@ def sweep(
         raise ValueError(f"{kind} in {', '.join(map(str, unusable))}")
     scaler = _fitted_scaler(records, metric, scale)
     scaled = records if metric == HAVERSINE else scaler.transform(records)
-    X = np.ascontiguousarray(np.asarray(scaled, dtype=float))
-    numbers = sorted(int(number) for number in np.atleast_1d(min_samples))
-    grids = {}
-    if isinstance(eps_values, Auto):
-        grids = {number: propose_eps(X, number, eps_values.n_values or N_PROPOSED, metric, seed) for number in numbers}
-    found = []
-    for number in numbers:
-        ascending = grids[number].values if grids else sorted(eps_values)  # type: ignore[arg-type]  # a list here
-        clusterings = dbscan(X, ascending, number, metric)
-        found += [(eps, number, clustering) for eps, clustering in zip(ascending, clusterings, strict=True)]
-    found.sort(key=lambda one: one[:2])
-    evaluations = evaluate(X, [clustering.labels for _, _, clustering in found], seed, metric)
+    space = Space(np.ascontiguousarray(np.asarray(scaled, dtype=float)), metric, seed)
+    found: list[tuple[Params, Clustering]] = []
+    proposals = []
+    for numbers in product(*[sorted(_listed(grid[name])) for name in algorithm.fixed]):
+        fixed = dict(zip(algorithm.fixed, numbers, strict=True))
+        values, proposal = _values(algorithm, space, grid[algorithm.swept], fixed)
+        proposals += proposal
+        clusterings = algorithm.fit(space, values, fixed)
+        found += [({algorithm.swept: value, **fixed}, one) for value, one in zip(values, clusterings, strict=True)]
+    found.sort(key=lambda pair: tuple(pair[0].values()))
+    evaluations = evaluate(space.X, [clustering.labels for _, clustering in found], seed, metric)
     outcomes = [
-        Outcome(eps, evaluation.metrics, evaluation.reason, evaluation.estimated, number)
-        for (eps, number, _), evaluation in zip(found, evaluations, strict=True)
+        Outcome(params, evaluation.metrics, clustering.reason or evaluation.reason, evaluation.estimated)
+        for (params, clustering), evaluation in zip(found, evaluations, strict=True)
     ]
-    return SweepFit(outcomes, scaler, X, [clustering for _, _, clustering in found], metric, grids)
+    return SweepFit(algorithm, outcomes, scaler, space, [clustering for _, clustering in found], proposals)
+
+
+def _listed(values: Any) -> Sequence[float]:
+    if isinstance(values, Auto):
+        raise TypeError("only the swept parameter can be auto")
+    return list(values)
+
+
+def _values(
+    algorithm: Algorithm, space: Space, wanted: Auto | Sequence[float], fixed: Params
+) -> tuple[Sequence[float], list[ProposalOfGroup]]:
+    """Return the values of the swept parameter in ascending order and, where they were proposed, the proposal."""
+    if not isinstance(wanted, Auto):
+        return sorted(wanted), []
+    found: Proposal = algorithm.propose(space, fixed, wanted.n_values or algorithm.n_proposed)
+    return found.values, [ProposalOfGroup(fixed, found.values[0], found.values[-1], found.distances, found.knee)]
 
 
 def _fitted_scaler(records: pd.DataFrame, metric: str, scale: str) -> StandardScaler | FunctionTransformer:

@@ -16,10 +16,12 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from penguins.errors import WorkError
 from penguins.plots import k_distances_figure
+from penguins.sweep.algorithm import Params
 from penguins.sweep.context import SweepContext
-from penguins.sweep.fit import GridOfGroup, GroupResult, Outcome
+from penguins.sweep.fit import GroupResult, Outcome, ProposalOfGroup
 from penguins.sweep.model_files import local_folder, store_model
 from penguins.sweep.results import LoggedGroup, ResultRow, result_rows, table_text
+from penguins.sweep.settings import SweepSettings
 from penguins.text import format_number
 from penguins.tracking.run import LONGEST_TAG, end_failed_run, failure_reason
 from penguins.tracking.store import now_ms, search_runs, shorten_retries, tracking_client
@@ -32,8 +34,8 @@ MOST_METRICS = 900
 SWEEP = "sweep"
 # An artifact of every group: its own rows of the sweep's table.
 TABLE = "results.csv"
-# With eps=auto, artifacts and metrics of a group.
-K_DISTANCES, EPS_KNEE = "k_distances", "eps_knee"
+# Artifacts of a group whose values were proposed from distances.
+K_DISTANCES = "k_distances"
 NO_BEST_VALUE = "no value has the index and keeps enough records: there is no best one"
 
 
@@ -76,14 +78,14 @@ def _fill_group_run(client: MlflowClient, context: SweepContext, group: GroupRes
         raise _GroupError(group.failure, [])
     has_children = context.settings.has_child_runs
     models = _log_value_runs(context, group, info.run_id) if has_children else [("", "")] * len(group.outcomes)
-    tags = [RunTag(key, text) for key, text in _group_tags(group).items()]
-    metrics = n_records + group_metrics(group)
+    tags = [RunTag(key, text) for key, text in _group_tags(group, context.settings.swept).items()]
+    metrics = n_records + group_metrics(group, context.settings.swept)
     for start in range(MOST_METRICS, len(metrics), MOST_METRICS):
         client.log_batch(info.run_id, metrics=metrics[start : start + MOST_METRICS])
     client.log_batch(info.run_id, params=params, tags=tags, metrics=metrics[:MOST_METRICS])
     rows = result_rows(group, models)
-    _store_grids(client, context, group, info)
-    _store_text(client, info, table_text(context.settings.group_by, rows), TABLE)
+    _store_distances(client, context, group, info)
+    _store_text(client, info, table_text(context.settings.group_column, context.settings.of_algorithm, rows), TABLE)
     if failures := [failure for _, failure in models if failure]:
         raise _GroupError(f"{len(failures)} of its models could not be stored: {failures[0]}", rows)
     return rows
@@ -111,14 +113,12 @@ def _log_value_run(context: SweepContext, group: GroupResult, position: int, par
     """Log the run of the value at `position`, and return its model's URI or an empty text."""
     client = tracking_client(context.tracking_uri)
     outcome = group.outcomes[position]
-    eps = format_number(outcome.eps)
-    suffix = f"-eps{eps}"
-    if len(context.settings.min_samples) > 1:
-        suffix += f"-min_samples{outcome.min_samples}"
+    texts = {name: format_number(value) for name, value in outcome.params.items()}
+    suffix = "".join(f"-{name}{text}" for name, text in texts.items() if name in _names_that_vary(context.settings))
     tags = _value_tags(outcome, is_best=position == group.best)
     run_id = _create_run(client, context, run_name(group.name, suffix), parent_id, tags).run_id
     with _end_run_after_block(client, run_id):
-        params = {"group": storable_text(group.name), "eps": eps, "min_samples": str(outcome.min_samples)}
+        params = {"group": storable_text(group.name), **texts}
         model = None
         if position in group.models:
             model = client.create_logged_model(context.experiment_id, MODEL, source_run_id=run_id, params=params)
@@ -133,10 +133,21 @@ def _log_value_run(context: SweepContext, group: GroupResult, position: int, par
             store_model(client, group.models[position], group.example, context.requirements, run_id, model)
         except Exception as error:
             client.finalize_logged_model(model.model_id, "FAILED")
-            raise _ModelError(f"eps {eps}: {failure_reason(error)}") from error
+            raise _ModelError(f"{_in_words(outcome.params)}: {failure_reason(error)}") from error
         client.finalize_logged_model(model.model_id, "READY")
         client.log_outputs(run_id, models=[LoggedModelOutput(model.model_id, step=0)])
         return f"models:/{model.model_id}"
+
+
+def _names_that_vary(settings: SweepSettings) -> list[str]:
+    """Return the parameters that tell the values of a group apart: the swept one, and fixed ones with several values."""
+    fixed = [name for name in settings.of_algorithm.fixed if len({one[name] for one in settings.fixed_values}) > 1]
+    return [settings.swept, *fixed]
+
+
+def _in_words(params: Params) -> str:
+    """Write parameters as people say them: `eps 0.5, min_samples 3`."""
+    return ", ".join(f"{name} {format_number(value)}" for name, value in params.items())
 
 
 @contextmanager
@@ -178,14 +189,17 @@ def _store_text(client: MlflowClient, info: RunInfo, text: str, name: str) -> No
         client.log_text(info.run_id, text, name)
 
 
-def _store_grids(client: MlflowClient, context: SweepContext, group: GroupResult, info: RunInfo) -> None:
-    """Store the k-distances by which eps was proposed, as a table and, in a sweep of few groups, as a picture."""
-    for grid in group.grids:
-        name = K_DISTANCES + _suffix(group, grid)
-        lines = [f"{rank},{distance!r}" for rank, distance in enumerate(grid.distances)]
+def _store_distances(client: MlflowClient, context: SweepContext, group: GroupResult, info: RunInfo) -> None:
+    """Store the k-distances by which values were proposed, as a table and, in a sweep of few groups, as a picture."""
+    for proposal in group.proposals:
+        if not proposal.distances:
+            continue
+        name = K_DISTANCES + _suffix(group, proposal)
+        lines = [f"{rank},{distance!r}" for rank, distance in enumerate(proposal.distances)]
         _store_text(client, info, "\n".join(["rank,distance", *lines, ""]), f"{name}.csv")
         if context.with_pictures:
-            figure = k_distances_figure(grid.distances, grid.min_samples, grid.knee, (grid.lowest, grid.highest))
+            number, grid = int(proposal.fixed["min_samples"]), (proposal.lowest, proposal.highest)
+            figure = k_distances_figure(proposal.distances, number, proposal.knee, grid)
             client.log_figure(info.run_id, figure, f"{name}.png")
 
 
@@ -195,44 +209,51 @@ def _value_tags(outcome: Outcome, is_best: bool) -> dict[str, str]:
     return {key: text for key, text in tags.items() if text}
 
 
-def _group_tags(group: GroupResult) -> dict[str, str]:
+def _group_tags(group: GroupResult, swept: str) -> dict[str, str]:
     tags = {"undefined": NO_BEST_VALUE if group.best is None else "", "warning": group.warning}
-    estimated = [f"eps {format_number(outcome.eps)}: {outcome.estimated}" for outcome in group.outcomes if outcome.estimated]
-    tags["estimated"] = "; ".join(estimated)
-    tags["eps_grid"] = "; ".join(
-        f"{format_number(grid.lowest)} to {format_number(grid.highest)} (min_samples {grid.min_samples})"
-        for grid in group.grids
+    tags["estimated"] = "; ".join(
+        f"{swept} {format_number(outcome.params[swept])}: {outcome.estimated}"
+        for outcome in group.outcomes
+        if outcome.estimated
     )
+    ranges = [
+        (f"{format_number(proposal.lowest)} to {format_number(proposal.highest)}", _in_words(proposal.fixed))
+        for proposal in group.proposals
+    ]
+    tags[f"{swept}_grid"] = "; ".join(f"{text} ({fixed})" if fixed else text for text, fixed in ranges)
     return {key: text[:LONGEST_TAG] for key, text in tags.items() if text}
 
 
-def group_metrics(group: GroupResult) -> list[Metric]:
+def group_metrics(group: GroupResult, swept: str) -> list[Metric]:
     """Return the metrics of a group's run.
 
     Those of the best value stand under their own names and as `best_…`. The curves of every metric are called `by_eps/…`, with
-    one step for each eps in ascending order; with several min_samples, `by_eps/min_samples5/…`.
+    one step for each eps in ascending order; with several min_samples, `by_eps/min_samples5/…`. `swept` takes the place of eps.
     """
-    metrics = [
-        *_curves(group),
-        *_metrics({f"{EPS_KNEE}{_suffix(group, grid)}": grid.knee for grid in group.grids if grid.knee}),
-    ]
+    knees = {f"{swept}_knee{_suffix(group, proposal)}": proposal.knee for proposal in group.proposals if proposal.knee}
+    metrics = [*_curves(group, swept), *_metrics(knees)]
     if best := group.best_outcome:
-        of_best = {"eps": best.eps, "min_samples": best.min_samples, **best.metrics, "coverage": group.coverage(best)}
+        of_best = {**best.params, **best.metrics, "coverage": group.coverage(best)}
         metrics += _metrics({**of_best, **{f"best_{name}": value for name, value in of_best.items()}})
     return metrics
 
 
-def _suffix(group: GroupResult, grid: GridOfGroup) -> str:
-    return f"_min_samples{grid.min_samples}" if len(group.grids) > 1 else ""
+def _suffix(group: GroupResult, proposal: ProposalOfGroup) -> str:
+    if len(group.proposals) < 2:
+        return ""
+    return "".join(f"_{name}{format_number(value)}" for name, value in proposal.fixed.items())
 
 
-def _curves(group: GroupResult) -> list[Metric]:
-    numbers = sorted({outcome.min_samples for outcome in group.outcomes})
+def _curves(group: GroupResult, swept: str) -> list[Metric]:
+    by_fixed: dict[str, list[Outcome]] = {}
+    for outcome in group.outcomes:
+        fixed = "-".join(f"{name}{format_number(value)}" for name, value in outcome.params.items() if name != swept)
+        by_fixed.setdefault(fixed, []).append(outcome)
     curves = []
-    for number in numbers:
-        prefix = f"by_eps/min_samples{number}" if len(numbers) > 1 else "by_eps"
-        for step, outcome in enumerate(one for one in group.outcomes if one.min_samples == number):
-            values = {"eps": outcome.eps, **outcome.metrics}
+    for fixed, outcomes in by_fixed.items():
+        prefix = f"by_{swept}/{fixed}" if len(by_fixed) > 1 else f"by_{swept}"
+        for step, outcome in enumerate(outcomes):
+            values = {swept: outcome.params[swept], **outcome.metrics}
             curves += _metrics({f"{prefix}/{name}": value for name, value in values.items()}, step)
     return curves
 

@@ -1,9 +1,10 @@
 """The models of a sweep on disk: what MLflow saves, written from a template, because MLflow takes long over each model."""
 
+import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,8 +20,12 @@ from mlflow.entities import LoggedModel
 from mlflow.models import Model, ModelSignature
 from mlflow.models.model import MLMODEL_FILE_NAME
 from mlflow.types import ColSpec, DataType, Schema
+from mlflow.types.schema import AnyType
 from mlflow.utils.file_utils import local_file_uri_to_path
-from sklearn.pipeline import Pipeline
+
+from penguins.project import PROJECT
+from penguins.sweep.fit import SweepModel
+from penguins.tracking.sklearn_types import trusted_types_of_model
 
 DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
@@ -34,12 +39,18 @@ class _Template:
     files: dict[str, bytes]
 
 
+# The module by which MLflow loads a model that predicts by its nearest records. Its name tells its code: Python loads a module
+# of a name once, and models with different code would share it. On a worker, the text stands here as it was on the driver.
+NEAREST_CODE = (PROJECT / "steps" / "penguins" / "sweep" / "nearest.py").read_text(encoding="utf-8")
+NEAREST_MODULE = f"penguins_nearest_{hashlib.sha256(NEAREST_CODE.encode()).hexdigest()[:12]}"
+NEAREST_DATA, CODE_FOLDER = "nearest.npz", "code"
+
 _templates: dict[tuple[str, ...], _Template] = {}
 
 
 def store_model(
     client: MlflowClient,
-    model: Pipeline,
+    model: SweepModel,
     example: Sequence[float],
     requirements: Sequence[str],
     run_id: str,
@@ -64,50 +75,73 @@ def local_folder(uri: str) -> str:
 
 
 def save_model(
-    model: Pipeline, example: Sequence[float], requirements: Sequence[str], folder: str, run_id: str, model_id: str
+    model: SweepModel, example: Sequence[float], requirements: Sequence[str], folder: str, run_id: str, model_id: str
 ) -> None:
     """Save the model as MLflow does, with skops, under the ids that it has in the store."""
     template = _template(model, example, requirements)
     for name, content in template.files.items():
         is_example = name.endswith("input_example.json")  # and serving_input_example.json
         Path(folder, name).write_bytes(_replace_example(content, example) if is_example else content)
-    skops.io.dump(model, Path(folder, template.model_file))
+    skops.io.dump(model.pipeline, Path(folder, template.model_file))
+    if model.nearest:
+        model.nearest.save(f"{folder}/{NEAREST_DATA}")
     description = template.description | {
         "run_id": run_id,
         "model_id": model_id,
         "model_uuid": model_id,
         "utc_time_created": str(datetime.now(UTC).replace(tzinfo=None)),
-        "model_size_bytes": sum(file.stat().st_size for file in os.scandir(folder)),
+        "model_size_bytes": sum(file.stat().st_size for file in os.scandir(folder) if file.is_file()),
     }
+    if model.nearest:
+        os.makedirs(f"{folder}/{CODE_FOLDER}", exist_ok=True)
+        Path(folder, CODE_FOLDER, f"{NEAREST_MODULE}.py").write_text(NEAREST_CODE, encoding="utf-8")
     Path(folder, MLMODEL_FILE_NAME).write_text(yaml.dump(description, Dumper=DUMPER), encoding="utf-8")
 
 
-def _template(model: Pipeline, example: Sequence[float], requirements: Sequence[str]) -> _Template:
-    """Return what models with the features and the scaler of this one have in common, as MLflow saves it.
+def _template(model: SweepModel, example: Sequence[float], requirements: Sequence[str]) -> _Template:
+    """Return what models with the features, the scaler and the kind of estimator of this one have in common.
 
-    It is kept, because that takes long. Two threads that come first at the same time may both make it: a lock could not be
-    shipped to a worker.
+    It is kept, because MLflow takes long to make it. Two threads that come first at the same time may both make it: a lock
+    could not be shipped to a worker.
     """
-    scaler = model["scaler"]
-    key = (*scaler.feature_names_in_, *requirements, repr(scaler), model["dbscan"].metric)
+    scaler, (name, estimator) = model.pipeline["scaler"], model.pipeline.steps[-1]
+    kind = (name, type(estimator).__module__, type(estimator).__qualname__, str(estimator.get_params().get("metric")))
+    key = (*scaler.feature_names_in_, *requirements, repr(scaler), *kind, str(model.nearest is None))
     if key in _templates:
         return _templates[key]
     row = pd.DataFrame([example], columns=scaler.feature_names_in_)
     description = Model()
     with tempfile.TemporaryDirectory() as folder:
         mlflow.sklearn.save_model(
-            model,
+            model.pipeline,
             f"{folder}/model",
             mlflow_model=description,
             serialization_format="skops",
-            signature=ModelSignature(inputs=Schema([ColSpec(DataType.double, name) for name in row.columns])),
+            skops_trusted_types=trusted_types_of_model(model.pipeline),
+            signature=_signature(row.columns),
             input_example=row,
             pip_requirements=list(requirements),
         )
         files = {path.name: path.read_bytes() for path in Path(folder, "model").iterdir()}
+    if model.nearest:
+        mlflow.pyfunc.add_to_model(
+            description,
+            loader_module=NEAREST_MODULE,
+            data=NEAREST_DATA,
+            code=CODE_FOLDER,
+            conda_env="conda.yaml",
+            python_env="python_env.yaml",
+        )
     model_file = description.flavors["sklearn"]["pickled_model"]
     others = {name: content for name, content in files.items() if name not in (model_file, MLMODEL_FILE_NAME)}
     return _templates.setdefault(key, _Template(description.to_dict(), model_file, others))
+
+
+def _signature(columns: Iterable[str]) -> ModelSignature:
+    """Return the signature of a model that takes numbers of any type in `columns`, and returns clusters."""
+    return ModelSignature(
+        inputs=Schema([ColSpec(AnyType(), name) for name in columns]), outputs=Schema([ColSpec(DataType.long, "cluster")])
+    )
 
 
 def _replace_example(content: bytes, example: Sequence[float]) -> bytes:

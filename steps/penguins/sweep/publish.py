@@ -1,6 +1,7 @@
 """The results of a whole sweep: as artifacts of its run, and on the terminal."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 import mlflow
 import numpy as np
@@ -17,7 +18,7 @@ from penguins.clustering.indices import (
     S_DBW,
     SILHOUETTE,
 )
-from penguins.plots import metrics_by_eps_figure
+from penguins.plots import metrics_by_value_figure
 from penguins.sweep.log_runs import TABLE
 from penguins.sweep.results import SweepResults, table_text
 from penguins.sweep.settings import SweepSettings
@@ -38,29 +39,39 @@ PANELS = {
 
 def log_results(results: SweepResults, settings: SweepSettings) -> None:
     """Log the table of all results as a file and as MLflow's own table, the picture of the indices, and the counts."""
-    mlflow.log_metrics({"n_groups": len(results.groups), "groups_with_best_eps": len(results.best)})
-    mlflow.log_text(table_text(settings.group_by, results.rows()), TABLE)
-    table = results.table(settings.group_by)
+    swept, group_by = settings.swept, settings.group_column
+    mlflow.log_metrics({"n_groups": len(results.groups), f"groups_with_best_{swept}": len(results.best)})
+    mlflow.log_text(table_text(group_by, settings.of_algorithm, results.rows()), TABLE)
+    table = results.table(group_by, settings.of_algorithm)
     mlflow.log_table(table, "results.json")
+    curves = curves_in_picture(table, group_by, swept, settings.of_algorithm.fixed)
+    panels = {metric: title for metric, title in PANELS.items() if metric != swept}
+    figure = metrics_by_value_figure(curves, group_by, swept, panels, _axis_label(settings))
+    log_figure(figure, f"metrics_by_{swept}.png")
+
+
+def _axis_label(settings: SweepSettings) -> str:
+    """Return the swept parameter with its unit, if it is a distance."""
+    if not settings.of_algorithm.is_distance:
+        return settings.swept
     unit = {"haversine": "in kilometres", "none": "in the unit of the features"}
-    space = unit.get(settings.metric) or unit.get(settings.scale) or "in the scaled space"
-    figure = metrics_by_eps_figure(curves_in_picture(table, settings.group_by), settings.group_by, PANELS, f"eps ({space})")
-    log_figure(figure, "metrics_by_eps.png")
+    return f"{settings.swept} ({unit.get(settings.metric) or unit.get(settings.scale) or 'in the scaled space'})"
 
 
-def curves_in_picture(table: pd.DataFrame, group_by: str) -> pd.DataFrame:
-    """Return the rows of one min_samples for each group: that of its best value, or the first."""
-    best_first = table[table["eps"].notna()].sort_values("best", ascending=False, kind="stable")
-    chosen = best_first.groupby(group_by)["min_samples"].transform("first")
-    return best_first[best_first["min_samples"] == chosen].sort_index()
+def curves_in_picture(table: pd.DataFrame, group_by: str, swept: str, fixed: Sequence[str]) -> pd.DataFrame:
+    """Return the rows of one curve for each group: those with the fixed parameters of its best value, or of its first."""
+    shown = table[table[swept].notna()].sort_values("best", ascending=False, kind="stable")
+    for name in fixed:
+        shown = shown[shown[name] == shown.groupby(group_by)[name].transform("first")]
+    return shown.sort_index()
 
 
-def print_results(run: Run, results: SweepResults, group_by: str) -> None:
+def print_results(run: Run, results: SweepResults, settings: SweepSettings) -> None:
     """Print the table unless it is too long to read, the best value of each group, the warnings, and the run's id."""
-    table = results.table(group_by).drop(columns=["model_path", "warning"])
+    table = results.table(settings.group_column, settings.of_algorithm).drop(columns=["model_path", "warning"])
     best = table[table["best"]].drop(columns="best")
     lines = [_format(table.drop(columns="best")), ""] if len(table) <= LONGEST_TABLE else []
-    lines += [f"best eps of {len(best)} of {len(results.groups)} groups:"]
+    lines += [f"best {settings.swept} of {len(best)} of {len(results.groups)} groups:"]
     lines += [_format(best.drop(columns="reason").head(LONGEST_TABLE))] if len(best) else []
     print_lines(*lines, *_warning_lines(results), f"run: {run.info.run_id}")
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from penguins.clustering.indices import DBCV, INDICES, N_CLUSTERED_RECORDS, N_CLUSTERS
+from penguins.sweep.algorithm import Algorithm, Params
 from penguins.sweep.fit import GroupResult
 from penguins.text import is_number
 
@@ -18,24 +19,30 @@ csv.field_size_limit(2**31 - 1)
 
 # The metrics in the order of the table; `dbcv` came later, and columns stay where they are.
 EARLY_METRICS = (*[name for name in INDICES if name != DBCV], *COUNTS)
-LATE_COLUMNS = (DBCV, "min_samples", "n_records", "coverage", "best", "warning")
-RESULT_COLUMNS = ("eps", *EARLY_METRICS, "model_path", "reason", *LATE_COLUMNS)
+
+
+def result_columns(algorithm: Algorithm) -> tuple[str, ...]:
+    """Return the columns of the table of results, after that of the group."""
+    metrics = [name for name in EARLY_METRICS if name != algorithm.swept]
+    return (
+        *(algorithm.swept, *metrics, "model_path", "reason", DBCV),
+        *(*algorithm.fixed, "n_records", "coverage", "best", "warning"),
+    )
 
 
 @dataclass(frozen=True)
 class ResultRow:
-    """The row of one group and value: the defined metrics by name, the model's URI, and why something is missing.
+    """The row of one group and value: its parameters, the defined metrics by name, the model's URI, and why one is missing.
 
-    `eps` is NaN in a group that failed before it had any. `warning` says why the best value deserves doubt; in a group without
-    a best value it stands in every row.
+    The swept parameter is NaN in a group that failed before it had any value. `warning` says why the best value deserves doubt;
+    in a group without a best value it stands in every row.
     """
 
     group: str
-    eps: float
+    params: Params
     metrics: Mapping[str, float]
     model_path: str
     reason: str
-    min_samples: int
     n_records: int
     best: bool = False
     warning: str = ""
@@ -46,22 +53,24 @@ class ResultRow:
         n_clustered = self.metrics.get(N_CLUSTERED_RECORDS)
         return n_clustered / self.n_records if n_clustered is not None and self.n_records else None
 
-    def cells(self) -> list[object]:
-        """Return the cells of the table: the group, then those of `RESULT_COLUMNS`, None where something is undefined."""
-        early = [None if math.isnan(self.eps) else self.eps, *[self._cell(name) for name in EARLY_METRICS]]
-        late = [self._cell(DBCV), self.min_samples, self.n_records, self.coverage, str(self.best).lower(), self.warning]
-        return [self.group, *early, self.model_path, self.reason, *late]
+    def cells(self, columns: Sequence[str]) -> list[object]:
+        """Return the cells of the table: the group, then those of `columns`, None where something is undefined."""
+        numbers = {**self.metrics, **{name: self._count(name) for name in COUNTS}, **self.params}
+        cells: dict[str, object] = {
+            name: value for name, value in numbers.items() if value is not None and not math.isnan(value)
+        }
+        cells |= {"model_path": self.model_path, "reason": self.reason, "n_records": self.n_records, "coverage": self.coverage}
+        cells |= {"best": str(self.best).lower(), "warning": self.warning}
+        return [self.group, *[cells.get(name) for name in columns]]
 
-    def _cell(self, name: str) -> float | int | None:
+    def _count(self, name: str) -> int | None:
         value = self.metrics.get(name)
-        if value is None or math.isnan(value):
-            return None
-        return int(value) if name in COUNTS else value
+        return None if value is None or math.isnan(value) else int(value)
 
 
 @dataclass(frozen=True)
 class LoggedGroup:
-    """One group as it was logged: its run, its rows in ascending order of eps and min_samples, and why it failed, if so.
+    """One group as it was logged: its run, its rows in ascending order of their parameters, and why it failed, if so.
 
     `median_distance` is that of `GroupResult`, where it is known.
     """
@@ -110,15 +119,23 @@ class SweepResults:
         return {name: group.failure for name, group in self.groups.items() if group.failure}
 
     def rows(self) -> list[ResultRow]:
-        """Return the rows of all groups, sorted by group, eps and min_samples."""
+        """Return the rows of all groups, sorted by group and parameters."""
         return [row for name in sorted(self.groups, key=group_sort_key) for row in self.groups[name].rows]
 
-    def table(self, group_by: str) -> pd.DataFrame:
+    def table(self, group_by: str, algorithm: Algorithm) -> pd.DataFrame:
         """Return the rows as a data frame whose first column is called `group_by`."""
-        floats = ("eps", *INDICES, "coverage")
-        types = dict.fromkeys(COUNTS, "Int64") | dict.fromkeys(floats, "float64")
-        table = pd.DataFrame([row.cells() for row in self.rows()], columns=[group_by, *RESULT_COLUMNS])
+        columns, rows = result_columns(algorithm), self.rows()
+        whole = [name for name in (algorithm.swept, *algorithm.fixed) if _is_whole([row.params[name] for row in rows])]
+        types = dict.fromkeys(columns, "float64") | dict.fromkeys((*COUNTS, *whole), "Int64") | {"n_records": "int64"}
+        texts = ("model_path", "reason", "best", "warning")
+        table = pd.DataFrame([row.cells(columns) for row in rows], columns=[group_by, *columns])
+        types = {name: kind for name, kind in types.items() if name in columns and name not in texts}
         return table.assign(best=table["best"] == "true").astype(types)
+
+
+def _is_whole(values: Sequence[float]) -> bool:
+    """Tell whether these are whole numbers by their type; a missing one does not count."""
+    return {type(value) for value in values if not math.isnan(value)} == {int}
 
 
 def group_sort_key(name: str) -> tuple[int, float, str]:
@@ -136,23 +153,22 @@ def _result_row(group: GroupResult, position: int, model_path: str, failure: str
     is_best = position == group.best
     return ResultRow(
         group.name,
-        outcome.eps,
+        outcome.params,
         dict(outcome.metrics),
         model_path,
         failure or outcome.reason,
-        outcome.min_samples,
         group.n_records,
         is_best,
         group.warning if is_best or group.best is None else "",
     )
 
 
-def failure_rows(group: str, values: Iterable[tuple[float, int]], n_records: int, why: str) -> list[ResultRow]:
-    """Return the rows of a group that failed, for each value of eps and min_samples: without metrics, with the reason."""
-    return [ResultRow(group, eps, {}, "", why, min_samples, n_records) for eps, min_samples in values]
+def failure_rows(group: str, values: Iterable[Params], n_records: int, why: str) -> list[ResultRow]:
+    """Return the rows of a group that failed, for each value of its parameters: without metrics, with the reason."""
+    return [ResultRow(group, params, {}, "", why, n_records) for params in values]
 
 
-def table_text(group_by: str, rows: Sequence[ResultRow]) -> str:
+def table_text(group_by: str, algorithm: Algorithm, rows: Sequence[ResultRow]) -> str:
     """Write the rows as CSV with a header.
 
     The csv module quotes a name with a carriage return only if lines end in one, so in that case they do.
@@ -160,33 +176,39 @@ def table_text(group_by: str, rows: Sequence[ResultRow]) -> str:
     text = io.StringIO()
     has_return = any("\r" in name for name in [group_by, *[row.group for row in rows]])
     writer = csv.writer(text, lineterminator="\r\n" if has_return else "\n")
-    writer.writerow((group_by, *RESULT_COLUMNS))
-    writer.writerows(row.cells() for row in rows)
+    columns = result_columns(algorithm)
+    writer.writerow((group_by, *columns))
+    writer.writerows(row.cells(columns) for row in rows)
     return text.getvalue()
 
 
-def parse_table(text: str) -> list[ResultRow]:
+def parse_table(text: str, algorithm: Algorithm) -> list[ResultRow]:
     """Read the rows that `table_text` wrote. Raises ValueError where the text is not complete."""
     header, *lines = csv.reader(io.StringIO(text, newline=""))
+    columns = result_columns(algorithm)
     rows = []
     for cells in lines:
-        if len(cells) != len(RESULT_COLUMNS) + 1:
+        if len(cells) != len(columns) + 1:
             raise ValueError(f"a row of {len(header)} columns has {len(cells)}")
-        rows.append(_parse_row(cells))
+        rows.append(_parse_row(cells[0], dict(zip(columns, cells[1:], strict=True)), algorithm))
     return rows
 
 
-def _parse_row(cells: Sequence[str]) -> ResultRow:
-    group, *texts = cells
-    cell = dict(zip(RESULT_COLUMNS, texts, strict=True))
+def _parse_row(group: str, cell: Mapping[str, str], algorithm: Algorithm) -> ResultRow:
+    names = (algorithm.swept, *algorithm.fixed)
+    metrics = [name for name in (*EARLY_METRICS, DBCV) if name not in names]
     return ResultRow(
         group=group,
-        eps=float(cell["eps"] or "nan"),
-        metrics={name: float(cell[name]) for name in (*EARLY_METRICS, DBCV) if cell[name]},
+        params={name: _parse_number(cell[name]) for name in names},
+        metrics={name: float(cell[name]) for name in metrics if cell[name]},
         model_path=cell["model_path"],
         reason=cell["reason"],
-        min_samples=int(cell["min_samples"]),
         n_records=int(cell["n_records"]),
         best=cell["best"] == "true",
         warning=cell["warning"],
     )
+
+
+def _parse_number(text: str) -> float:
+    """Read a number with the type with which it was written: Python writes a float with a point or an exponent."""
+    return int(text) if text.isdigit() else float(text or "nan")

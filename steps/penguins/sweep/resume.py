@@ -1,6 +1,6 @@
 """A sweep that continues stale ones: their complete groups move under it, and their incomplete groups are ended.
 
-A group is complete only if its run, its runs of all eps, its table and its models are.
+A group is complete only if its run, the runs of all its values, its table and its models are.
 """
 
 from collections import Counter, defaultdict
@@ -17,6 +17,7 @@ from mlflow.models.model import MLMODEL_FILE_NAME
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from penguins.resume.recovery import FINISHED, end_stale_run
+from penguins.sweep.algorithm import Algorithm
 from penguins.sweep.context import SweepContext
 from penguins.sweep.log_runs import SWEEP, TABLE
 from penguins.sweep.model_files import local_folder
@@ -52,12 +53,12 @@ def recover_groups(context: SweepContext, stale: Sequence[Run]) -> list[LoggedGr
     return list(recovered.values())
 
 
-def finished_groups(sweep: Run) -> list[LoggedGroup]:
+def finished_groups(sweep: Run, algorithm: Algorithm) -> list[LoggedGroup]:
     """Return the groups of a finished sweep, which stay where they are."""
     rows: dict[str, list[ResultRow]] = {}
-    for row in parse_table(_table_text(sweep)):
+    for row in parse_table(_table_text(sweep), algorithm):
         rows.setdefault(row.group, []).append(row)
-    runs = {_group_name(run): run for run in child_runs(sweep.info.run_id, sweep.info.experiment_id)}
+    runs = {_group_name(run, algorithm): run for run in child_runs(sweep.info.run_id, sweep.info.experiment_id)}
     return [_logged_group(runs[name], of_group) for name, of_group in rows.items() if name in runs]
 
 
@@ -94,21 +95,23 @@ def _complete_group(client: MlflowClient, context: SweepContext, runs: _GroupRun
     if run.info.status != FINISHED or "group" not in run.data.params:
         return None
     try:
-        rows = parse_table(_table_text(run))
+        rows = parse_table(_table_text(run), settings.of_algorithm)
     except (MlflowException, OSError, ValueError):
         return None
-    found = [(row.eps, row.min_samples) for row in rows]
+    found = [row.params for row in rows]
     if settings.values is not None and found != settings.values:
         return None
-    if {row.min_samples for row in rows} != set(settings.min_samples):
+    fixed = settings.of_algorithm.fixed
+    if {tuple(params[name] for name in fixed) for params in found} != {tuple(one.values()) for one in settings.fixed_values}:
         return None
     if settings.has_child_runs:
-        params = [child.data.params for child in runs.children if child.info.status == FINISHED]
-        finished = [(of_child.get("eps"), of_child.get("min_samples")) for of_child in params]
-        if Counter(finished) != Counter((format_number(eps), str(min_samples)) for eps, min_samples in found):
+        finished = [child.data.params for child in runs.children if child.info.status == FINISHED]
+        wanted = [tuple(map(format_number, params.values())) for params in found]
+        if Counter(tuple(of_child.get(name) for name in found[0]) for of_child in finished) != Counter(wanted):
             return None
     best = next((position for position, row in enumerate(rows) if row.best), None)
-    if {position for position, row in enumerate(rows) if row.model_path} != settings.models_to_log(len(rows), best):
+    to_log = settings.models_to_log(found, rows[0].n_records, best)
+    if {position for position, row in enumerate(rows) if row.model_path} != to_log:
         return None
     group = _logged_group(run, rows)
     if not all(_is_complete_model(client, row.model_path) for row in rows if row.model_path):
@@ -116,11 +119,11 @@ def _complete_group(client: MlflowClient, context: SweepContext, runs: _GroupRun
     return group
 
 
-def _group_name(run: Run) -> str:
+def _group_name(run: Run, algorithm: Algorithm) -> str:
     """Return the group of a run; from its table where the parameter may not hold the name as it is."""
     name = run.data.params.get("group", "")
     is_changed = len(name) >= LONGEST_PARAMETER or "␀" in name
-    return parse_table(_table_text(run))[0].group if is_changed else name
+    return parse_table(_table_text(run), algorithm)[0].group if is_changed else name
 
 
 def _table_text(run: Run) -> str:

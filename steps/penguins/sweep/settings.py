@@ -1,23 +1,34 @@
 """The parameters of a sweep that its workers need."""
 
 import dataclasses
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 from penguins.cli.parameters import Auto
-from penguins.clustering.eps_grid import N_PROPOSED
+from penguins.sweep.algorithm import ALGORITHMS, Algorithm, Params
+from penguins.sweep.fit import Grid
+
+# The name of the only group, and of the tables' column of groups, where nothing is grouped.
+ONE_GROUP, GROUP_COLUMN = "all", "group"
 
 
 @dataclass(frozen=True)
 class SweepSettings:
-    """How each group is clustered and what is logged of it; the fields have the names and meanings of the step's parameters."""
+    """How each group is clustered and what is logged of it.
 
+    `algorithm` is a name in `ALGORITHMS`, and `grid` holds the values of its parameters. The other fields have the names and
+    the meanings of the step's parameters; `group_by` is empty where nothing is grouped.
+    """
+
+    algorithm: str
     group_by: str
     features: tuple[str, ...]
-    eps: Auto | tuple[float, ...]
-    min_samples: tuple[int, ...]
+    grid: Grid
     select_by: str = "stability"
-    min_coverage: float = 0.5
+    min_coverage: float = 0.0
     runs: str = "all"
     models: str = "all"
     log_from: str = "driver"
@@ -26,9 +37,27 @@ class SweepSettings:
     scale: str = "standard"
 
     @classmethod
-    def from_parameters(cls, parameters: Any) -> "SweepSettings":
-        """Take the fields of the same names from a step's parameters."""
-        return cls(**{field.name: getattr(parameters, field.name) for field in dataclasses.fields(cls)})
+    def from_parameters(cls, algorithm: str, parameters: Any) -> "SweepSettings":
+        """Take the fields, and the parameters of the algorithm, from a step's parameters of the same names."""
+        of_algorithm = ALGORITHMS[algorithm]
+        grid = {name: getattr(parameters, name) for name in (of_algorithm.swept, *of_algorithm.fixed)}
+        names = [field.name for field in dataclasses.fields(cls) if hasattr(parameters, field.name)]
+        return cls(algorithm, grid=grid, **{name: getattr(parameters, name) for name in names})
+
+    @property
+    def of_algorithm(self) -> Algorithm:
+        """The algorithm itself."""
+        return ALGORITHMS[self.algorithm]
+
+    @property
+    def swept(self) -> str:
+        """The parameter whose values are compared."""
+        return self.of_algorithm.swept
+
+    @property
+    def group_column(self) -> str:
+        """The name of the tables' column of groups."""
+        return self.group_by or GROUP_COLUMN
 
     @property
     def has_child_runs(self) -> bool:
@@ -41,27 +70,45 @@ class SweepSettings:
         return self.log_from == "executors"
 
     @property
-    def values(self) -> list[tuple[float, int]] | None:
-        """Every eps with every min_samples, sorted; None where each group has an eps grid of its own."""
-        if isinstance(self.eps, Auto):
+    def fixed_values(self) -> list[Params]:
+        """Every combination of the values of the fixed parameters, sorted."""
+        names = self.of_algorithm.fixed
+        return [dict(zip(names, values, strict=True)) for values in product(*[sorted(self._listed(name)) for name in names])]
+
+    @property
+    def values(self) -> list[Params] | None:
+        """Every combination of the parameters, sorted; None where each group has a grid of its own."""
+        if isinstance(self.grid[self.swept], Auto):
             return None
-        return sorted((eps, number) for eps in self.eps for number in self.min_samples)
+        return [{self.swept: value, **fixed} for value in sorted(self._listed(self.swept)) for fixed in self.fixed_values]
+
+    @property
+    def values_of_failure(self) -> list[Params]:
+        """The values for the rows of a group that failed; that of the swept parameter is NaN where it is unknown."""
+        return self.values or [{self.swept: math.nan, **fixed} for fixed in self.fixed_values]
 
     @property
     def most_values(self) -> int:
         """The largest number of values that a group has."""
-        n_eps = (self.eps.n_values or N_PROPOSED) if isinstance(self.eps, Auto) else len(self.eps)
-        return n_eps * len(self.min_samples)
+        swept = self.grid[self.swept]
+        n_swept = (swept.n_values or self.of_algorithm.n_proposed) if isinstance(swept, Auto) else len(swept)
+        return n_swept * len(self.fixed_values)
 
     @property
     def most_models_per_group(self) -> int:
         """The largest number of models that a group logs."""
-        return len(self.models_to_log(self.most_values, 0))
-
-    def models_to_log(self, n_values: int, best: int | None) -> set[int]:
-        """Return the positions of the values whose models are logged, in a group of `n_values` with the best one at `best`."""
         if not self.has_child_runs or self.models == "none":
+            return 0
+        return self.most_values if self.models == "all" else 1
+
+    def models_to_log(self, values: Sequence[Params], n_records: int, best: int | None) -> set[int]:
+        """Return the positions of the `values` of a group of `n_records` whose models are logged, given that of the best."""
+        if not self.most_models_per_group:
             return set()
-        if self.models == "all":
-            return set(range(n_values))
-        return set() if best is None else {best}
+        if self.models == "best":
+            return set() if best is None else {best}
+        return {place for place, params in enumerate(values) if self.of_algorithm.can_fit(params, n_records)}
+
+    def _listed(self, name: str) -> Sequence[float]:
+        values = self.grid[name]
+        return [] if isinstance(values, Auto) else values

@@ -11,7 +11,8 @@ from typing import Any
 
 import pandas as pd
 
-from penguins.sweep.fit import GridOfGroup, GroupResult, Outcome
+from penguins.sweep.fit import GroupResult, Outcome, ProposalOfGroup, SweepModel
+from penguins.sweep.nearest import NearestRecords
 from penguins.sweep.results import LoggedGroup, ResultRow, group_sort_key
 
 SCHEMA = "group string, result string, model binary"
@@ -29,11 +30,10 @@ def fitted_group_to_frame(group: GroupResult) -> pd.DataFrame:
     }
     shared |= {"example": list(group.example), "median_distance": group.median_distance}
     results = [json.dumps(shared | {"outcome": asdict(outcome)}) for outcome in group.outcomes]
-    if results and group.grids:  # once is enough
-        results[0] = json.dumps(json.loads(results[0]) | {"grids": [asdict(grid) for grid in group.grids]})
-    # The models are scikit-learn's own objects, from this sweep's workers.
+    if results and group.proposals:  # once is enough
+        results[0] = json.dumps(json.loads(results[0]) | {"proposals": [asdict(one) for one in group.proposals]})
     fitted = [group.models.get(position) for position in range(len(group.outcomes))]
-    models = [None if model is None else pickle.dumps(model) for model in fitted]
+    models = [None if model is None else _model_to_bytes(model) for model in fitted]
     size = sum(map(len, results)) + sum(len(model) for model in models if model)
     if size > LARGEST_PAYLOAD:
         why = (
@@ -42,6 +42,16 @@ def fitted_group_to_frame(group: GroupResult) -> pd.DataFrame:
         )
         return _frame(group.name, [json.dumps(shared | {"best": None, "failure": why})], [None])
     return _frame(group.name, results or [json.dumps(shared)], models or [None])
+
+
+def _model_to_bytes(model: SweepModel) -> bytes:
+    """Pickle a model as objects of scikit-learn and NumPy alone: pickle cannot name a class that was shipped to a worker."""
+    return pickle.dumps((model.pipeline, model.nearest and vars(model.nearest)))
+
+
+def _model_from_bytes(pickled: bytes) -> SweepModel:
+    pipeline, nearest = pickle.loads(pickled)  # noqa: S301  # our workers'
+    return SweepModel(pipeline, NearestRecords(**nearest) if nearest else None)
 
 
 def logged_group_to_frame(group: LoggedGroup) -> pd.DataFrame:
@@ -63,17 +73,13 @@ def fitted_groups_from_rows(rows: Iterable[Any]) -> list[GroupResult]:
 
 
 def _fitted_group(name: str, values: list[tuple[dict[str, Any], Any]]) -> GroupResult:
-    shared = {key: value for key, value in values[0][0].items() if key not in ("outcome", "grids")}
+    shared = {key: value for key, value in values[0][0].items() if key not in ("outcome", "proposals")}
     found = [(Outcome(**result["outcome"]), model) for result, model in values if "outcome" in result]
-    found.sort(key=lambda pair: (pair[0].eps, pair[0].min_samples))
-    grids = [GridOfGroup(**grid) for result, _ in values for grid in result.get("grids", ())]
-    models = {
-        position: pickle.loads(model)  # noqa: S301  # our workers'
-        for position, (_, model) in enumerate(found)
-        if model is not None
-    }
+    found.sort(key=lambda pair: tuple(pair[0].params.values()))
+    proposals = [ProposalOfGroup(**one) for result, _ in values for one in result.get("proposals", ())]
+    models = {position: _model_from_bytes(model) for position, (_, model) in enumerate(found) if model is not None}
     outcomes = [outcome for outcome, _ in found]
-    return GroupResult(name, outcomes=outcomes, grids=grids, models=models, **shared)
+    return GroupResult(name, outcomes=outcomes, proposals=proposals, models=models, **shared)
 
 
 def logged_groups_from_rows(rows: Iterable[Any]) -> list[LoggedGroup]:

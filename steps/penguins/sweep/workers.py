@@ -6,7 +6,7 @@ import pandas as pd
 from mlflow import set_tracking_uri
 
 from penguins.sweep.context import SweepContext
-from penguins.sweep.fit import GridOfGroup, GroupResult, SweepFit, sweep
+from penguins.sweep.fit import GroupResult, fit_grid
 from penguins.sweep.log_runs import log_group
 from penguins.sweep.settings import SweepSettings
 from penguins.sweep.transfer import fitted_group_to_frame, logged_group_to_frame
@@ -27,35 +27,27 @@ def feature_column(index: int) -> str:
 def fit_group(records: pd.DataFrame, settings: SweepSettings) -> GroupResult:
     """Cluster the records of one group. Whatever fails becomes the group's failure and affects no other group."""
     name = str(records[GROUP].iloc[0])
-    # DBSCAN numbers its clusters by the order of the records, and Spark may send them in any order.
+    # An algorithm numbers its clusters by the order of the records, and Spark may send them in any order.
     ordered = records.sort_values(ORDER) if ORDER in records else records.sort_values(list(records.columns))
     X = pd.DataFrame({feature: ordered[feature_column(index)] for index, feature in enumerate(settings.features)})
     try:
-        fit = sweep(X, settings.eps, settings.min_samples, settings.seed, settings.metric, settings.scale)
+        fit = fit_grid(settings.of_algorithm, X, settings.grid, settings.seed, settings.metric, settings.scale)
         choice = fit.choose(settings.select_by, settings.min_coverage)
     except Exception as error:  # noqa: BLE001  # any failure is this group's result
         kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
         return GroupResult(name, len(X), [], None, failure=kind + one_line(error))
-    to_log = settings.models_to_log(len(fit.outcomes), choice.position)
-    models = {position: fit.model(position) for position in to_log}
+    to_log = settings.models_to_log([outcome.params for outcome in fit.outcomes], len(X), choice.position)
     return GroupResult(
         name,
         len(X),
         fit.outcomes,
         choice.position,
         choice.warning,
-        grids=_grids(fit),
+        proposals=fit.proposals,
         example=X.mean().tolist(),
         median_distance=fit.median_distance() if choice.position is None else None,
-        models=models,
+        models={position: fit.model_that_predicts(position) for position in to_log},
     )
-
-
-def _grids(fit: SweepFit) -> list[GridOfGroup]:
-    return [
-        GridOfGroup(min_samples, grid.values[0], grid.values[-1], grid.distances.tolist(), grid.knee)
-        for min_samples, grid in fit.grids.items()
-    ]
 
 
 def fit_in_worker(records: pd.DataFrame, settings: SweepSettings) -> pd.DataFrame:

@@ -13,6 +13,7 @@ from pyspark.sql import SparkSession
 from sklearn.cluster import DBSCAN
 from sklearn.preprocessing import StandardScaler
 from stores import Steps, Store
+from sweep_settings import dbscan_settings
 from sweeps import FEATURES, fitted_group, results, statuses
 
 from penguins.data.spark_table import load_spark_table
@@ -24,7 +25,7 @@ from penguins.sweep.fit import GroupResult
 from penguins.sweep.results import LoggedGroup
 from penguins.sweep.settings import SweepSettings
 
-SETTINGS = SweepSettings("island", tuple(FEATURES), dbscan_sweep.Parameters().eps, min_samples=(3,))
+SETTINGS = dbscan_settings("island", tuple(FEATURES), dbscan_sweep.Parameters().eps, min_samples=(3,))
 UNREACHABLE, SERVERLESS = "must be driver where the workers cannot reach", "must be driver on serverless compute"
 
 
@@ -61,7 +62,7 @@ def test_a_slice_has_a_group_for_every_task_that_runs_at_the_same_time() -> None
 def test_the_workers_get_the_columns_under_names_that_spark_cannot_misread(store: Store, session: SparkSession) -> None:
     table = pd.DataFrame({"a.b": ["x", "y"], "group": [1.5, 2.5], "`*": [3.5, 4.5]})
     table.to_csv("odd.csv", index=False)
-    settings = SweepSettings("a.b", ("`*", "group"), (0.5,), min_samples=(1,))
+    settings = dbscan_settings("a.b", ("`*", "group"), (0.5,), min_samples=(1,))
     columns = {"a.b": "group_by", "`*": "features", "group": "features"}
     for ordered in (True, False):
         with mlflow.start_run():

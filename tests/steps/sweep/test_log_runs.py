@@ -11,6 +11,7 @@ import pytest
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from stores import SEED_ROWS, Store
+from sweep_settings import change_grid, dbscan_settings
 from sweeps import FEATURES, fitted_group, model_statuses, results, statuses
 
 from penguins.cli.parameters import Auto
@@ -19,11 +20,10 @@ from penguins.sweep.fit import GroupResult, Outcome
 from penguins.sweep.log_runs import end_open_runs, log_group, run_name, storable_text
 from penguins.sweep.model_files import store_model
 from penguins.sweep.results import parse_table
-from penguins.sweep.settings import SweepSettings
 from penguins.tracking.artifacts import log_dataset
 from penguins.tracking.store import RETRIES, restore_retries, search_runs
 
-SETTINGS = SweepSettings("island", tuple(FEATURES), (0.7, 0.9), min_samples=(3,))
+SETTINGS = dbscan_settings("island", tuple(FEATURES), (0.7, 0.9), min_samples=(3,))
 
 
 @pytest.fixture
@@ -65,13 +65,13 @@ def test_a_group_and_each_eps_has_a_run_with_its_parameters_metrics_and_what_it_
         assert one.data.tags["sweep"] == context.sweep_id
         assert "mlflow.note.content" not in one.data.tags
         assert [used.dataset.name for used in one.inputs.dataset_inputs] == ["penguins"]
-    assert parse_table(store.artifact(run, "results.csv").read_text()) == logged.rows
+    assert parse_table(store.artifact(run, "results.csv").read_text(), SETTINGS.of_algorithm) == logged.rows
 
 
 def test_the_runs_say_why_metrics_are_undefined_and_which_are_estimated(store: Store, context: SweepContext) -> None:
     outcomes = [
-        Outcome(0.7, {"n_clusters": 1}, "one cluster", "", 3),
-        Outcome(0.9, {"silhouette": 0.5}, "", "from 10 records", 3),
+        Outcome({"eps": 0.7, "min_samples": 3}, {"n_clusters": 1}, "one cluster", ""),
+        Outcome({"eps": 0.9, "min_samples": 3}, {"silhouette": 0.5}, "", "from 10 records"),
     ]
     log_group(change_settings(context, models="none"), GroupResult("a", 9, outcomes, None, "doubt"))
     run = store.only("a")
@@ -119,7 +119,8 @@ def test_the_run_of_a_group_has_the_best_metrics_the_curves_and_the_best_child_i
 
 
 def test_several_min_samples_have_curves_and_runs_of_their_own(store: Store, context: SweepContext) -> None:
-    context = change_settings(context, min_samples=(3, 5), models="none")
+    grid = {"eps": (0.7, 0.9), "min_samples": (3, 5)}
+    context = change_settings(context, grid=grid, models="none")
     group = fitted_group("Torgersen", context.settings)
     log_group(context, group)
     run = store.only("Torgersen")
@@ -132,7 +133,7 @@ def test_several_min_samples_have_curves_and_runs_of_their_own(store: Store, con
 
 
 def test_a_group_may_have_more_metrics_than_mlflow_takes_in_one_request(store: Store, context: SweepContext) -> None:
-    settings = dataclasses.replace(SETTINGS, eps=Auto(200), min_samples=(3, 5), models="none", runs="groups")
+    settings = dataclasses.replace(change_grid(SETTINGS, eps=Auto(200), min_samples=(3, 5)), models="none", runs="groups")
     context = sweep_context(context.sweep_id, settings, n_groups=40)
     group = fitted_group("Dream", settings)
     log_group(context, group)
@@ -149,7 +150,7 @@ def test_a_group_may_have_more_metrics_than_mlflow_takes_in_one_request(store: S
 def test_an_automatic_grid_is_logged_with_its_distances_its_knee_and_a_picture_where_groups_are_few(
     store: Store, context: SweepContext, n_groups: int
 ) -> None:
-    settings = dataclasses.replace(SETTINGS, eps=Auto(5), models="none")
+    settings = dataclasses.replace(change_grid(SETTINGS, eps=Auto(5)), models="none")
     context = sweep_context(context.sweep_id, settings, n_groups)
     log_group(context, fitted_group("Dream", settings))
     run = store.only("Dream")
@@ -168,7 +169,7 @@ def fail_to_store(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None
     """Let the models of eps 0.9 fail with `error`."""
 
     def store_or_fail(client: Any, model: Any, *others: Any) -> None:
-        if model["dbscan"].eps == 0.9:
+        if model.pipeline["dbscan"].eps == 0.9:
             raise error
         store_model(client, model, *others)
 
@@ -181,19 +182,19 @@ def test_a_model_that_cannot_be_stored_fails_its_run_and_its_group_and_the_metri
     fail_to_store(monkeypatch, OSError(28, "No space left on device"))
     logged = log_group(context, fitted_group("Torgersen", SETTINGS))
     why = "OSError: [Errno 28] No space left on device"
-    assert logged.failure == f"1 of its models could not be stored: eps 0.9: {why}"
+    assert logged.failure == f"1 of its models could not be stored: eps 0.9, min_samples 3: {why}"
     group = store.only("Torgersen")
     assert (group.info.status, group.data.tags["error"]) == ("FAILED", logged.failure)
     children = store.children(group)
     assert statuses(children) == {"Torgersen-eps0.7": "FINISHED", "Torgersen-eps0.9": "FAILED"}
     failed = children["Torgersen-eps0.9"]
-    assert failed.data.tags["error"] == f"eps 0.9: {why}"
+    assert failed.data.tags["error"] == f"eps 0.9, min_samples 3: {why}"
     assert failed.data.metrics["n_clusters"] == 5
     table = results(store, group)
     assert table["n_clusters"].tolist() == [2, 5]
     assert table["model_path"].isna().tolist() == [False, True]
-    assert table["reason"].tolist()[1] == f"eps 0.9: {why}"
-    assert [row.reason for row in logged.rows] == ["", f"eps 0.9: {why}"]
+    assert table["reason"].tolist()[1] == f"eps 0.9, min_samples 3: {why}"
+    assert [row.reason for row in logged.rows] == ["", f"eps 0.9, min_samples 3: {why}"]
     assert model_statuses(store) == {"READY": 1, "FAILED": 1}
 
 

@@ -6,15 +6,15 @@ from typing import Any
 import pytest
 from mlflow.entities import Run
 from stores import Store
+from sweep_settings import dbscan_settings
 from sweeps import FEATURES, ISLANDS, fitted_group, model_statuses, statuses
 
 from penguins.sweep.context import SweepContext, sweep_context
 from penguins.sweep.log_runs import log_group
 from penguins.sweep.results import table_text
 from penguins.sweep.resume import delete_duplicates, end_late_groups, finished_groups, recover_groups
-from penguins.sweep.settings import SweepSettings
 
-SETTINGS = SweepSettings("island", tuple(FEATURES), (0.5, 0.9), min_samples=(3,), models="none")
+SETTINGS = dbscan_settings("island", tuple(FEATURES), (0.5, 0.9), min_samples=(3,), models="none")
 
 
 def new_context(store: Store, **changes: Any) -> SweepContext:
@@ -61,10 +61,10 @@ def test_a_group_is_recovered_under_its_own_name(store: Store, monkeypatch: pyte
 def test_the_groups_of_a_finished_sweep_are_found_with_their_rows_and_their_best_eps(store: Store) -> None:
     context = new_context(store)
     logged = [log_group(context, fitted_group(island, SETTINGS)) for island in ISLANDS]
-    assert [group.best.eps for group in logged if group.best] == [0.9, 0.9, 0.9]
-    text = table_text("island", [row for group in logged for row in group.rows])
+    assert [group.best.params["eps"] for group in logged if group.best] == [0.9, 0.9, 0.9]
+    text = table_text("island", SETTINGS.of_algorithm, [row for group in logged for row in group.rows])
     store.client.log_text(context.sweep_id, text, "results.csv")
-    assert finished_groups(sweep_of(store, context)) == logged
+    assert finished_groups(sweep_of(store, context), SETTINGS.of_algorithm) == logged
 
 
 def test_the_groups_that_are_late_are_ended_and_their_models_deleted(store: Store) -> None:

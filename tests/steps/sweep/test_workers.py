@@ -13,13 +13,13 @@ from servers import environment
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 from stores import Store
+from sweep_settings import change_grid, dbscan_settings
 
 from penguins.sweep.context import sweep_context
 from penguins.sweep.driver import _worker_function
-from penguins.sweep.settings import SweepSettings
 from penguins.sweep.workers import GROUP, ORDER, fit_group
 
-SETTINGS = SweepSettings("g", ("a", "b"), (0.5, 1.0), min_samples=(2,))
+SETTINGS = dbscan_settings("g", ("a", "b"), (0.5, 1.0), min_samples=(2,))
 
 
 def records(seed: int = 0) -> pd.DataFrame:
@@ -30,7 +30,7 @@ def records(seed: int = 0) -> pd.DataFrame:
 def test_the_features_have_the_names_of_the_table_again() -> None:
     group = fit_group(records(), SETTINGS)
     assert (group.name, group.n_records, group.failure) == ("x", 30, "")
-    assert group.models[0]["scaler"].feature_names_in_.tolist() == ["a", "b"]
+    assert group.models[0].pipeline["scaler"].feature_names_in_.tolist() == ["a", "b"]
 
 
 @pytest.mark.parametrize("with_order", [True, False])
@@ -38,12 +38,12 @@ def test_the_order_in_which_the_records_arrive_does_not_matter(with_order: bool)
     table = records().assign(**{ORDER: range(30)}) if with_order else records()
     one, other = (fit_group(arrived, SETTINGS) for arrived in (table, table.sample(frac=1, random_state=1)))
     assert one.outcomes == other.outcomes
-    assert one.models[0]["dbscan"].labels_.tolist() == other.models[0]["dbscan"].labels_.tolist()
+    assert one.models[0].pipeline["dbscan"].labels_.tolist() == other.models[0].pipeline["dbscan"].labels_.tolist()
 
 
 def test_the_records_are_in_the_order_of_the_table() -> None:
     table = records().assign(**{ORDER: range(30)})
-    scaled = fit_group(table.iloc[::-1], replace(SETTINGS, min_samples=(1,))).models[0]["dbscan"].components_
+    scaled = fit_group(table.iloc[::-1], change_grid(SETTINGS, min_samples=(1,))).models[0].pipeline["dbscan"].components_
     expected = table[["feature_0", "feature_1"]].to_numpy()
     assert np.allclose(scaled, (expected - expected.mean(axis=0)) / expected.std(axis=0))
 
@@ -58,7 +58,7 @@ def test_whatever_fails_becomes_the_failure_of_the_group(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("penguins.sweep.workers.sweep", fail)
+    monkeypatch.setattr("penguins.sweep.workers.fit_grid", fail)
     group = fit_group(records(), SETTINGS)
     assert (group.failure, group.outcomes, group.best, group.n_records) == (failure, [], None, 30)
 
@@ -73,7 +73,7 @@ def test_only_the_models_that_are_to_be_logged_are_made(models: str, expected: l
 
 @pytest.mark.parametrize(("eps", "is_known"), [((0.001,), True), ((0.5, 1.0), False)])
 def test_a_group_without_a_best_value_says_how_far_its_records_are_apart(eps: tuple[float, ...], is_known: bool) -> None:
-    group = fit_group(records(), replace(SETTINGS, eps=eps, min_coverage=0.0))
+    group = fit_group(records(), replace(change_grid(SETTINGS, eps=eps), min_coverage=0.0))
     X = StandardScaler().fit_transform(records()[["feature_0", "feature_1"]])
     distances, _ = NearestNeighbors(n_neighbors=2).fit(X).kneighbors()
     expected = pytest.approx(np.median(distances[:, 0])) if is_known else None

@@ -1,5 +1,7 @@
 """The choice among the clusterings of a group, by stability and by an index, and the doubts about it."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from sklearn.datasets import make_blobs, make_moons
@@ -19,7 +21,17 @@ def candidates_of(X: np.ndarray, eps_values: list[float], min_samples: int = 3) 
 
 
 def candidate(labels: list[int], eps: float = 1.0, min_samples: int = 1, **metrics: float) -> Candidate:
-    return Candidate(eps, min_samples, np.array(labels), {name.replace("_", "-"): value for name, value in metrics.items()})
+    named = {name.replace("_", "-"): value for name, value in metrics.items()}
+    return Candidate(eps, min_samples, np.array(labels), named, fewest_records=min_samples)
+
+
+def text(doubt: str) -> str:
+    """Return a doubt in the words of eps."""
+    return doubts.EPS_WORDS.fill(doubt)
+
+
+# Three values of eps with clusters of their own.
+DISTINCT = [candidate([0, 0, 1, 1], 1), candidate([0, 1, 1, 1], 2), candidate([0, 1, 0, 1], 3)]
 
 
 def test_the_adjusted_rand_indices_of_all_pairs_are_those_of_scikit_learn() -> None:
@@ -96,13 +108,14 @@ def test_an_index_chooses_its_best_value_among_those_that_keep_enough_records() 
 @pytest.mark.parametrize(
     ("tried", "position", "expected"),
     [
-        ([candidate([0, 0, 1, 1], eps) for eps in (1, 2, 3)], 1, []),
-        ([candidate([0, 0, 1, 1], eps) for eps in (1, 2, 3)], 0, [doubts.SMALLEST_EPS]),
-        ([candidate([0, 0, 1, 1], eps) for eps in (1, 2, 3)], 2, [doubts.LARGEST_EPS]),
+        (DISTINCT, 1, []),
+        (DISTINCT, 0, [text(doubts.SMALLEST_VALUE)]),
+        (DISTINCT, 2, [text(doubts.LARGEST_VALUE)]),
+        ([candidate([0, 0, 1, 1], eps) for eps in (1, 2, 3)], 0, []),  # the first of equals
         ([candidate([0, 0, 1, 1])], 0, []),
         ([candidate([0, 0, 1, 1], silhouette=-0.1)], 0, [doubts.NEGATIVE_SILHOUETTE]),
-        ([candidate([0, 1, -1, -1, -1])], 0, [doubts.MOSTLY_NOISE]),
-        ([candidate([0] * 110 + [1] * 3)], 0, [doubts.ONE_LARGE_CLUSTER]),
+        ([candidate([0, 1, -1, -1, -1])], 0, [text(doubts.MOSTLY_NOISE)]),
+        ([candidate([0] * 110 + [1] * 3)], 0, [text(doubts.ONE_LARGE_CLUSTER)]),
         ([candidate([0, 0, 1, 1], s_dbw=0.0)], 0, [doubts.DUPLICATES]),
     ],
 )
@@ -113,7 +126,7 @@ def test_a_choice_that_deserves_doubt_says_why(tried: list[Candidate], position:
 def test_a_choice_by_stability_in_records_without_clusters_is_called_unstable() -> None:
     X = np.random.default_rng(0).uniform(size=(400, 2))
     found = candidates_of(X, list(propose_eps(X, 3, 40).values))
-    assert doubts.UNSTABLE in choose(found, "stability", 0.5).warning
+    assert text(doubts.UNSTABLE) in choose(found, "stability", 0.5).warning
 
 
 @pytest.mark.parametrize(
@@ -128,10 +141,16 @@ def test_a_choice_by_stability_in_records_without_clusters_is_called_unstable() 
 )
 def test_where_nothing_can_be_chosen_the_reason_is_given(tried: list[Candidate], expected: str) -> None:
     found = choose(tried, "silhouette", 0.5)
-    assert (found.position, found.warning) == (None, expected)
+    assert (found.position, found.warning) == (None, text(expected))
+
+
+def test_the_smallest_value_that_makes_sense_is_no_end_of_the_grid() -> None:
+    words = dataclasses.replace(doubts.EPS_WORDS, lowest=1)
+    assert doubts.doubts(DISTINCT, 0, words) == []
+    assert doubts.doubts(DISTINCT, 2, words) == [text(doubts.LARGEST_VALUE)]
 
 
 def test_no_text_holds_the_separator_by_which_several_are_counted() -> None:
-    texts = [text for name, text in vars(doubts).items() if name.isupper() and isinstance(text, str) and name != "SEPARATOR"]
+    texts = [one for name, one in vars(doubts).items() if name.isupper() and isinstance(one, str) and name != "SEPARATOR"]
     assert len(texts) >= 12
-    assert not [text for text in texts if doubts.SEPARATOR.strip() in text]
+    assert not [one for one in texts if doubts.SEPARATOR.strip() in text(one)]

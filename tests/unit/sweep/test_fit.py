@@ -97,9 +97,10 @@ def test_every_eps_is_tried_with_every_min_samples(records: pd.DataFrame) -> Non
 
 def test_an_automatic_grid_is_that_of_each_min_samples(records: pd.DataFrame) -> None:
     found = sweep(records, Auto(12), (3, 8))
-    assert list(found.grids) == [3, 8]
-    for number, grid in found.grids.items():
-        assert grid.values == propose_eps(found.X, number, 12).values
+    assert [proposal.fixed for proposal in found.proposals] == [{"min_samples": 3}, {"min_samples": 8}]
+    for number, proposal in zip((3, 8), found.proposals, strict=True):
+        grid = propose_eps(found.X, number, 12)
+        assert (proposal.lowest, proposal.highest, proposal.knee) == (grid.values[0], grid.values[-1], grid.knee)
         assert [outcome.eps for outcome in found.outcomes if outcome.min_samples == number] == list(grid.values)
     chosen = found.choose("stability", 0.5).position
     assert chosen is not None

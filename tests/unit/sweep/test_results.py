@@ -8,31 +8,48 @@ import math
 import pandas as pd
 import pytest
 
+from penguins.sweep.algorithm import ALGORITHMS
 from penguins.sweep.results import (
-    RESULT_COLUMNS,
     LoggedGroup,
     ResultRow,
     SweepResults,
     failure_rows,
     group_sort_key,
-    parse_table,
-    table_text,
+    result_columns,
 )
+from penguins.sweep.results import parse_table as parse_any_table
+from penguins.sweep.results import table_text as any_table_text
 
+DBSCAN, KMEANS = ALGORITHMS["dbscan"], ALGORITHMS["kmeans"]
+RESULT_COLUMNS = result_columns(DBSCAN)
+EPS, MANY_EPS = {"eps": 0.1, "min_samples": 3}, [{"eps": 0.1, "min_samples": 3}, {"eps": 0.5, "min_samples": 3}]
 HOSTILE = [
     "", " ", "a,b", '"quoted"', "line\nbreak", "return\rhere", "both\r\nends", "\r", "\n", "null\0byte",
     "'; drop table runs; --", "=1+1", "NA", "nan", "🐧", "\u202eright to left", "a\u0301", "\\n", "x" * 200_000,
 ]  # fmt: skip
 
 
+def table_text(column: str, rows: list[ResultRow]) -> str:
+    return any_table_text(column, DBSCAN, rows)
+
+
+def parse_table(text: str) -> list[ResultRow]:
+    return parse_any_table(text, DBSCAN)
+
+
 def row(group: str, **metrics: float) -> ResultRow:
     named = {name.replace("_", "-"): value for name, value in metrics.items()}
-    return ResultRow(group, 0.1, named, "models:/m-1", "", 3, 10)
+    return ResultRow(group, EPS, named, "models:/m-1", "", 10)
+
+
+def odd_row(name: str) -> ResultRow:
+    params = {"eps": 1e-300, "min_samples": 1}
+    return ResultRow(name, params, {}, "", f"why, of {'x' * 100}\n", 0, True, "doubt")
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_table_is_read_back_as_it_was_written_whatever_its_groups_are_called(name: str) -> None:
-    rows = [row(name), row("plain"), ResultRow(name, 1e-300, {}, "", f"why, of {'x' * 100}\n", 1, 0, True, "doubt")]
+    rows = [row(name), row("plain"), odd_row(name)]
     assert parse_table(table_text("island", rows)) == rows
 
 
@@ -51,7 +68,7 @@ def test_a_metric_keeps_every_bit(value: float) -> None:
 
 def test_an_undefined_metric_is_an_empty_cell_and_counts_are_whole_numbers() -> None:
     metrics = {"silhouette": math.nan, "n_clusters": 2.0, "n_clustered_records": 1e6}
-    undefined = ResultRow("a", 0.1, metrics, "", "why", 3, 4_000_000)
+    undefined = ResultRow("a", EPS, metrics, "", "why", 4_000_000)
     assert table_text("g", [undefined]).splitlines() == [
         ",".join(["g", *RESULT_COLUMNS]),
         "a,0.1,,,,,2,1000000,,why,,3,4000000,0.25,false,",
@@ -81,7 +98,7 @@ def test_an_empty_file_is_refused() -> None:
 def logged_group(name: str, has_best: bool = False, warning: str = "", failure: str = "") -> LoggedGroup:
     rows = [dataclasses.replace(row(name, silhouette=0.5, n_clusters=2), best=has_best, warning=warning)]
     if failure:
-        rows = failure_rows(name, [(0.1, 3), (0.5, 3)], 10, failure)
+        rows = failure_rows(name, MANY_EPS, 10, failure)
     return LoggedGroup(name, f"run of {name}", 10, rows, failure)
 
 
@@ -114,11 +131,11 @@ def test_results_know_the_best_values_and_the_failures() -> None:
     assert found.best == {"a": groups[0].rows[0]}
     assert found.failures == {"c": "why"}
     assert found.warnings == {"a": "doubt"}
-    assert found.table("g")["best"].tolist() == [True, False, False, False]
+    assert found.table("g", DBSCAN)["best"].tolist() == [True, False, False, False]
 
 
 def test_a_group_that_failed_has_a_row_for_each_eps_with_the_reason() -> None:
-    table = results(logged_group("a", has_best=True), logged_group("c", failure="why")).table("island")
+    table = results(logged_group("a", has_best=True), logged_group("c", failure="why")).table("island", DBSCAN)
     assert list(table.columns) == ["island", *RESULT_COLUMNS]
     failed = table[table["island"] == "c"]
     assert failed["eps"].tolist() == [0.1, 0.5]
@@ -127,15 +144,28 @@ def test_a_group_that_failed_has_a_row_for_each_eps_with_the_reason() -> None:
 
 
 def test_the_types_of_the_table_do_not_depend_on_its_rows() -> None:
-    full, empty = results(logged_group("a")).table("g"), results(logged_group("c", failure="why")).table("g")
+    full, empty = results(logged_group("a")).table("g", DBSCAN), results(logged_group("c", failure="why")).table("g", DBSCAN)
     for table in (full, empty):
         assert table["silhouette"].dtype == "float64"
         assert table["n_clusters"].dtype == pd.Int64Dtype()
 
 
 def test_a_group_that_failed_before_it_had_an_eps_has_a_row_without_one() -> None:
-    rows = failure_rows("a", [(math.nan, 3)], 10, "why")
+    rows = failure_rows("a", [{"eps": math.nan, "min_samples": 3}], 10, "why")
     text = table_text("g", rows)
     assert text.splitlines()[1] == "a,,,,,,,,,why,,3,10,,false,"
     [found] = parse_table(text)
-    assert math.isnan(found.eps)
+    assert math.isnan(found.params["eps"])
+
+
+def test_a_swept_count_stands_once_in_the_table_as_it_was_asked_for() -> None:
+    columns = result_columns(KMEANS)
+    assert columns[0] == "n_clusters"
+    assert len(set(columns)) == len(columns)
+    assert set(RESULT_COLUMNS) - set(columns) == {"eps", "min_samples"}
+    rows = [ResultRow("a", {"n_clusters": 5}, {"n_clusters": 4.0, "silhouette": 0.5}, "models:/m-1", "", 10)]
+    [found] = parse_any_table(any_table_text("g", KMEANS, rows), KMEANS)
+    assert (found.params, found.metrics) == ({"n_clusters": 5}, {"silhouette": 0.5})
+    assert isinstance(found.params["n_clusters"], int)
+    table = results(LoggedGroup("a", "run", 10, rows)).table("g", KMEANS)
+    assert (table["n_clusters"].tolist(), table["n_clusters"].dtype) == ([5], pd.Int64Dtype())

@@ -4,25 +4,32 @@ import dataclasses
 from dataclasses import dataclass
 
 import pytest
+from sweep_settings import change_grid, dbscan_settings
 
 from penguins.cli.parameters import Auto
 from penguins.sweep.settings import SweepSettings
 
-SETTINGS = SweepSettings(group_by="island", features=("x",), eps=(0.5, 0.9), min_samples=(3,))
+SETTINGS = dbscan_settings("island", ["x"], (0.5, 0.9))
+VALUES = [{"eps": 0.5, "min_samples": 3}, {"eps": 0.9, "min_samples": 3}]
 
 
 @dataclass(frozen=True)
-class Parameters(SweepSettings):
+class Parameters:
     """A step's parameters, of which the workers need some."""
 
+    group_by: str = "g"
+    features: tuple[str, ...] = ("x", "y")
+    n_clusters: tuple[int, ...] = (4, 2)
+    runs: str = "groups"
+    seed: int = 7
     spark: str = "local[*]"
     resume: bool = True
 
 
-def test_settings_are_the_parameters_of_the_same_names() -> None:
-    parameters = Parameters("g", ("x", "y"), (0.1,), (5,), "silhouette", 0.9, "groups", "best", "executors", 7)
-    expected = SweepSettings("g", ("x", "y"), (0.1,), (5,), "silhouette", 0.9, "groups", "best", "executors", 7)
-    assert SweepSettings.from_parameters(parameters) == expected
+def test_settings_are_the_parameters_of_the_same_names_and_those_of_the_algorithm() -> None:
+    expected = SweepSettings("kmeans", "g", ("x", "y"), {"n_clusters": (4, 2)}, runs="groups", seed=7)
+    assert SweepSettings.from_parameters("kmeans", Parameters()) == expected
+    assert expected.values == [{"n_clusters": 2}, {"n_clusters": 4}]
 
 
 @pytest.mark.parametrize(
@@ -38,7 +45,7 @@ def test_settings_are_the_parameters_of_the_same_names() -> None:
     ],
 )
 def test_models_says_which_models_are_logged(runs: str, models: str, best: int | None, expected: set[int]) -> None:
-    assert dataclasses.replace(SETTINGS, runs=runs, models=models).models_to_log(2, best) == expected
+    assert dataclasses.replace(SETTINGS, runs=runs, models=models).models_to_log(VALUES, 10, best) == expected
 
 
 @pytest.mark.parametrize(("runs", "expected"), [("all", True), ("groups", False)])
@@ -51,8 +58,15 @@ def test_log_from_says_whether_the_workers_log(log_from: str, expected: bool) ->
     assert dataclasses.replace(SETTINGS, log_from=log_from).logs_in_workers == expected
 
 
+def test_a_value_that_needs_more_records_has_no_model() -> None:
+    settings = SweepSettings("kmeans", "g", ("x",), {"n_clusters": (2, 5)})
+    assert settings.models_to_log([{"n_clusters": 2}, {"n_clusters": 5}], 4, 0) == {0}
+
+
 def test_the_values_are_every_eps_with_every_min_samples_and_unknown_where_eps_is_automatic() -> None:
-    several = dataclasses.replace(SETTINGS, min_samples=(5, 3))
-    assert several.values == [(0.5, 3), (0.5, 5), (0.9, 3), (0.9, 5)]
-    automatic = dataclasses.replace(several, eps=Auto(20))
+    several = change_grid(SETTINGS, min_samples=(5, 3))
+    expected = [(0.5, 3), (0.5, 5), (0.9, 3), (0.9, 5)]
+    assert several.values == [{"eps": eps, "min_samples": number} for eps, number in expected]
+    automatic = change_grid(several, eps=Auto(20))
     assert (several.most_values, automatic.values, automatic.most_values) == (4, None, 40)
+    assert [one["min_samples"] for one in automatic.values_of_failure] == [3, 5]

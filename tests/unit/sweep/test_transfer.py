@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from sklearn.pipeline import Pipeline
 
-from penguins.sweep.fit import GridOfGroup, GroupResult, Outcome, sweep
+from penguins.sweep.fit import GroupResult, Outcome, ProposalOfGroup, sweep
 from penguins.sweep.results import LoggedGroup, ResultRow
 from penguins.sweep.transfer import (
     fitted_group_to_frame,
@@ -24,9 +24,14 @@ EPS = (0.3, 0.5, 0.9)
 def fitted_group(name: str = "Biscoe", with_models: tuple[int, ...] = (0, 1, 2)) -> GroupResult:
     records = pd.DataFrame(np.random.default_rng(0).normal(size=(40, 2)), columns=["x", "y"])
     fit = sweep(records, EPS, min_samples=3)
-    models = {position: fit.model(position) for position in with_models}
-    grids = [GridOfGroup(3, 0.1, 2.0, [0.1, 0.1 + 0.2], None), GridOfGroup(5, 0.2, 3.0, [], 0.7)]
-    return GroupResult(name, len(records), fit.outcomes, 1, "doubt", grids=grids, example=[0.1 + 0.2, 1.0], models=models)
+    models = {position: fit.model_that_predicts(position) for position in with_models}
+    proposals = [
+        ProposalOfGroup({"min_samples": 3}, 0.1, 2.0, [0.1, 0.1 + 0.2], None),
+        ProposalOfGroup({"min_samples": 5}, 0.2, 3.0, [], 0.7),
+    ]
+    return GroupResult(
+        name, len(records), fit.outcomes, 1, "doubt", proposals=proposals, example=[0.1 + 0.2, 1.0], models=models
+    )
 
 
 def receive(*frames: pd.DataFrame) -> list[GroupResult]:
@@ -54,12 +59,14 @@ def test_a_group_arrives_as_it_was_sent_bit_for_bit(with_models: tuple[int, ...]
     assert dataclasses.replace(arrived, models={}) == dataclasses.replace(sent, models={})
     assert list(arrived.models) == list(with_models)
     for position in with_models:
-        assert content(arrived.models[position]) == content(sent.models[position])
+        assert content(arrived.models[position].pipeline) == content(sent.models[position].pipeline)
+        one, other = (vars(group.models[position].nearest) for group in (arrived, sent))
+        assert all(np.array_equal(one[name], value) for name, value in other.items())
 
 
 @pytest.mark.parametrize("value", [0.1 + 0.2, 5e-324, -0.0, math.inf, math.nan])
 def test_a_metric_arrives_with_every_bit(value: float) -> None:
-    outcome = Outcome(0.1, {"silhouette": value}, "why, \0\n🐧", "an estimate", 3)
+    outcome = Outcome({"eps": 0.1, "min_samples": 3}, {"silhouette": value}, "why, \0\n🐧", "an estimate")
     [arrived] = receive(fitted_group_to_frame(GroupResult("a", 1, [outcome], None)))
     [found] = arrived.outcomes
     assert found.metrics["silhouette"].hex() == value.hex()
@@ -102,11 +109,11 @@ def test_models_that_are_too_large_fail_their_group_with_the_remedy(monkeypatch:
 
 
 def test_a_group_that_the_worker_has_logged_arrives_as_it_was_sent() -> None:
-    row = ResultRow(
-        "b\0", 0.1, {"silhouette": 0.1 + 0.2, "n_clusters": 2.0}, "models:/m-1", "", 3, 10, best=True, warning="doubt"
-    )
+    params = {"eps": 0.1, "min_samples": 3}
+    metrics = {"silhouette": 0.1 + 0.2, "n_clusters": 2.0}
+    row = ResultRow("b\0", params, metrics, "models:/m-1", "", 10, best=True, warning="doubt")
     sent = [
-        LoggedGroup("b\0", "run 1", 10, [row, ResultRow("b\0", 0.5, {}, "", "why", 3, 10)]),
+        LoggedGroup("b\0", "run 1", 10, [row, ResultRow("b\0", params | {"eps": 0.5}, {}, "", "why", 10)]),
         LoggedGroup("10", "run 2", 7, [], failure="why"),
         LoggedGroup("9", "run 3", 8, []),
     ]

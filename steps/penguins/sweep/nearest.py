@@ -1,0 +1,72 @@
+"""Assign new records to the clusters of a fitted clustering, by their nearest records.
+
+A model of a sweep carries a copy of this file, with which MLflow loads it as a python_function in an environment that does not
+have this project. It therefore imports nothing of the project.
+"""
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.spatial import cKDTree
+
+
+@dataclass(frozen=True)
+class NearestRecords:
+    """The records of a clustering that new records are compared with, and the way into their space.
+
+    `points`, of shape (n_points, n_dimensions), belong to the `clusters`, of shape (n_points,). A new record belongs to the
+    cluster of its nearest point, if the distance is up to that point's `reach`, of shape (n_points,), and else it is noise, -1.
+    The space is that of `columns`, less `center` and divided by `scale`, each of shape (n_columns,); with `is_sphere`, the
+    columns are latitude and longitude in degrees, and the space is that of unit vectors.
+    """
+
+    columns: tuple[str, ...]
+    center: np.ndarray
+    scale: np.ndarray
+    is_sphere: bool
+    points: np.ndarray
+    clusters: np.ndarray
+    reach: np.ndarray
+
+    def predict(self, rows: pd.DataFrame) -> np.ndarray:
+        """Return the cluster of each row, of shape (n_rows,). Raises ValueError where a column misses a value."""
+        table = rows[list(self.columns)]
+        if missing := [name for name in self.columns if table[name].isna().any()]:
+            raise ValueError(f"missing values in {', '.join(missing)}")
+        X = (table.to_numpy(dtype=float) - self.center) / self.scale
+        if self.is_sphere:
+            latitude, longitude = np.radians(X).T
+            X = np.column_stack([np.cos(latitude) * np.cos(longitude), np.cos(latitude) * np.sin(longitude), np.sin(latitude)])
+        if not len(self.points):
+            return np.full(len(X), -1)
+        distances, nearest = cKDTree(self.points).query(X)
+        return np.where(distances <= self.reach[nearest], self.clusters[nearest], -1)
+
+    def save(self, path: str) -> None:
+        """Write this to a file of NumPy's format `npz`, without pickle."""
+        columns = np.frombuffer(json.dumps(self.columns).encode(), dtype=np.uint8)
+        np.savez(
+            path,
+            columns=columns,
+            center=self.center,
+            scale=self.scale,
+            is_sphere=np.array(self.is_sphere),
+            points=self.points,
+            clusters=self.clusters,
+            reach=self.reach,
+        )
+
+
+def load_nearest(path: str) -> NearestRecords:
+    """Read what `NearestRecords.save` wrote."""
+    with np.load(path, allow_pickle=False) as file:
+        arrays = dict(file)
+    columns = tuple(json.loads(arrays.pop("columns").tobytes()))
+    return NearestRecords(columns, is_sphere=bool(arrays.pop("is_sphere")), **arrays)
+
+
+def _load_pyfunc(path: str) -> NearestRecords:
+    """Load the model for MLflow, which looks for a function of this name."""
+    return load_nearest(path)

@@ -1,0 +1,55 @@
+"""The sweep as a step: what the scripts of all algorithms do once their parameters are known."""
+
+from contextlib import ExitStack
+from typing import Any
+
+from mlflow.entities import Run
+
+from penguins.data.checks import columns_in_use, require_other_names, require_position
+from penguins.data.locate import table_digest
+from penguins.data.spark_table import SparkTable, load_spark_table, require_spark_degrees, require_spark_numbers
+from penguins.resume.fingerprint import step_fingerprint
+from penguins.resume.recovery import discard_run, end_runs_that_only_began, finished_run
+from penguins.resume.step_run import step_run
+from penguins.spark.jobs import n_parallel_tasks
+from penguins.spark.session import spark_session
+from penguins.spark.target import SparkTarget
+from penguins.sweep.algorithm import HAVERSINE
+from penguins.sweep.driver import print_finished_sweep, require_shared_store, run_sweep
+from penguins.sweep.log_runs import end_open_runs
+from penguins.sweep.results import result_columns
+from penguins.sweep.settings import SweepSettings
+
+
+def run_sweep_step(entry_point: str, algorithm: str, parameters: Any) -> None:
+    """Cluster, choose and log in an MLflow run, with the parameters of a sweep of `algorithm`, a name in `ALGORITHMS`."""
+    settings = SweepSettings.from_parameters(algorithm, parameters)
+    with step_run(entry_point, parameters, table_digest(parameters.data)) as run, end_open_runs(run), ExitStack() as stack:
+        columns = columns_in_use(features=settings.features, group_by=[settings.group_by] if settings.group_by else [])
+        require_other_names({settings.group_by: "group_by"}, result_columns(settings.of_algorithm))
+        if settings.metric == HAVERSINE:
+            require_position("features", settings.features)
+        session = stack.enter_context(spark_session(SparkTarget(parameters.spark)))
+        require_shared_store(parameters, session)
+        table = load_spark_table(session, parameters.data, columns, settings.group_by or None, ordered=True)
+        require_spark_numbers(table, "features", settings.features)
+        if settings.metric == HAVERSINE:
+            require_spark_degrees(table, "features", settings.features)
+        had_work = _sweep_or_show(entry_point, parameters, settings, run, table, n_parallel_tasks(session))
+    if not had_work:  # after the block, which ends the run
+        discard_run(run)
+
+
+def _sweep_or_show(
+    entry_point: str, parameters: Any, settings: SweepSettings, run: Run, table: SparkTable, n_parallel: int
+) -> bool:
+    """Sweep and log, or print the results of a finished sweep that is to be resumed. Return whether there was work to do."""
+    if parameters.resume:
+        fingerprint = step_fingerprint(entry_point, parameters, table.digest)
+        finished = finished_run(run.info.experiment_id, fingerprint)
+    if not parameters.resume or finished is None:
+        run_sweep(entry_point, parameters, settings, run, table, n_parallel)
+        return True
+    end_runs_that_only_began(run.info.experiment_id, fingerprint, run.info.run_id, parameters)
+    print_finished_sweep(finished, settings)
+    return False
