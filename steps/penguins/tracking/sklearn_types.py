@@ -5,11 +5,14 @@ their parts only store their arguments; functions may do anything, so that they 
 not the numbers in them: a forged tree can read foreign memory or end the process that predicts with it.
 """
 
+import json
 from collections.abc import Iterable
 from functools import cache
 from importlib import import_module
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 from penguins.errors import WorkError
 from penguins.text import one_line
@@ -56,10 +59,10 @@ def trusted_types(untrusted: Iterable[str]) -> list[str]:
 
 
 def trusted_types_in_file(path: Path) -> list[str]:
-    """Return the types that the skops file at `path` needs and that may be trusted, whatever the model declares."""
+    """Return the types that the skops file at `path` needs and that may be trusted: none if it holds a method."""
     import skops.io
 
-    return trusted_types(skops.io.get_untrusted_types(file=path))
+    return [] if has_methods(path) else trusted_types(skops.io.get_untrusted_types(file=path))
 
 
 def trusted_types_of_model(model: Any) -> list[str]:
@@ -70,7 +73,8 @@ def trusted_types_of_model(model: Any) -> list[str]:
     import skops.io
 
     try:
-        untrusted = skops.io.get_untrusted_types(data=skops.io.dumps(model))
+        stored = skops.io.dumps(model)
+        untrusted = skops.io.get_untrusted_types(data=stored)
     except Exception as error:  # skops calls methods of the model's own classes, which may raise anything
         raise not_storable(model, f"{type(error).__name__}: {error}") from error
     trusted = trusted_types(untrusted)
@@ -78,12 +82,25 @@ def trusted_types_of_model(model: Any) -> list[str]:
     if refused:
         verb = "which is not a type" if len(refused) == 1 else "which are not types"
         raise not_storable(model, f"it holds {', '.join(refused)}, {verb} of scikit-learn")
+    if has_methods(BytesIO(stored)):
+        raise not_storable(model, "it holds a method of an object")
     return trusted
+
+
+def has_methods(file: Path | BytesIO) -> bool:
+    """Tell whether a skops file holds a method of an object, which no estimator needs.
+
+    Before 0.12, skops takes every attribute of an object for trusted whose class is, and some lead to code.
+    """
+    loaders: set[str] = set()
+    with ZipFile(file) as stored:
+        json.loads(stored.read("schema.json"), object_hook=lambda node: loaders.add(str(node.get("__loader__"))))
+    return not loaders.isdisjoint({"MethodNode", "OperatorFuncNode"})
 
 
 def not_storable(model: Any, reason: object) -> WorkError:
     """Return the error for a model that cannot be stored, in one line."""
-    return WorkError(f"The {type(model).__name__} cannot be stored with skops: {one_line(reason)[:300]}.")
+    return WorkError(f"The {type(model).__name__} cannot be stored with skops: {one_line(reason)[:300].removesuffix('.')}.")
 
 
 @cache
