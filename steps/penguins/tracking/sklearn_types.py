@@ -90,7 +90,7 @@ def trusted_types_of_model(model: Any) -> list[str]:
 def has_methods(file: Path | BytesIO) -> bool:
     """Tell whether a skops file holds a method of an object, which no estimator needs.
 
-    Before 0.12, skops takes every attribute of an object for trusted whose class is, and some lead to code.
+    Once a class is trusted, versions of skops before 0.12 build any attribute of any object, and some attributes run code.
     """
     loaders: set[str] = set()
     with ZipFile(file) as stored:
