@@ -18,6 +18,7 @@ from mlflow.models.model import ModelInfo
 
 from penguins.errors import InputError
 from penguins.text import one_line, quote
+from penguins.tracking.sklearn_types import trusted_types_in_file, trusted_types_of_model
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,12 +74,16 @@ def log_figure(figure: "Figure", name: str) -> None:
 
 
 def log_sklearn_model(model: Any, name: str, example: "pd.DataFrame") -> ModelInfo:
-    """Log a fitted pipeline, which takes raw rows such as `example`, to the active run, stored with skops."""
+    """Log a fitted pipeline, which takes raw rows such as `example`, to the active run, stored with skops.
+
+    Raises WorkError if the pipeline holds a type that is not scikit-learn's own.
+    """
     rows = example.head(EXAMPLE_ROWS)
     return mlflow.sklearn.log_model(
         model,
         name=name,
         serialization_format="skops",
+        skops_trusted_types=trusted_types_of_model(model),
         signature=model_signature(rows, model.predict(rows)),
         input_example=rows,
         pip_requirements=model_requirements("mlflow", "scikit-learn", "skops", "pandas", "numpy"),
@@ -88,7 +93,8 @@ def log_sklearn_model(model: Any, name: str, example: "pd.DataFrame") -> ModelIn
 def load_sklearn_model(uri: str) -> Any:
     """Load a model of scikit-learn that is stored with skops, which runs no code.
 
-    MLflow's own loader trusts the types that a model declares for itself, and refuses skops where pickle is forbidden.
+    Types are trusted by their names, not by what the model declares as MLflow's own loader does, which also refuses skops
+    where pickle is forbidden.
     Raises InputError at any other model; MLflow loads it where the user allows pickle.
     """
     import skops.io
@@ -101,7 +107,8 @@ def load_sklearn_model(uri: str) -> Any:
     why = f"is stored in {flavor.get('serialization_format', 'pickle')}"
     if flavor.get("serialization_format") == "skops":
         try:
-            return skops.io.load(folder / flavor["pickled_model"], trusted=[])
+            path = folder / flavor["pickled_model"]
+            return skops.io.load(path, trusted=trusted_types_in_file(path))
         except (UntrustedTypesFoundException, TypeError) as error:
             why = f"holds more than skops trusts ({one_line(error)[:300]})"
     raise InputError(

@@ -6,15 +6,22 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+import numpy as np
 import pandas as pd
 import pytest
+import skops.io
 from matplotlib.figure import Figure
 from mlflow.exceptions import MlflowException
+from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import Ridge
-from sklearn.preprocessing import FunctionTransformer
+from sklearn.model_selection import GridSearchCV
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.tree import export_text
 from stores import Store
 
-from penguins.errors import InputError
+from penguins.errors import InputError, WorkError
 from penguins.tracking.artifacts import (
     ALLOW_PICKLE,
     load_sklearn_model,
@@ -41,6 +48,45 @@ def test_a_logged_model_is_stored_in_skops_with_its_schema_example_and_pinned_re
     requirements = (Path(mlflow.artifacts.download_artifacts(uri)) / "requirements.txt").read_text().split()
     assert requirements == model_requirements("mlflow", "scikit-learn", "skops", "pandas", "numpy")
     assert load_sklearn_model(uri).predict(ROWS).tolist() == ridge().predict(ROWS).tolist()
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        RandomForestClassifier(n_estimators=3, random_state=0),
+        GradientBoostingClassifier(n_estimators=3),
+        HistGradientBoostingClassifier(max_iter=3, min_samples_leaf=1),
+        GridSearchCV(KNeighborsClassifier(n_neighbors=1), {"p": [1, 2]}, scoring="accuracy", cv=2),
+    ],
+    ids=lambda estimator: type(estimator).__name__,
+)
+def test_an_estimator_with_internal_types_is_loaded_by_the_project_and_by_mlflow(store: Store, estimator: Any) -> None:
+    rows = pd.DataFrame({"x": np.arange(20.0), "z": np.arange(20.0) % 7})
+    model = make_pipeline(StandardScaler(), estimator).fit(rows, rows["x"] > 9)
+    with mlflow.start_run():
+        uri = log_sklearn_model(model, "model", rows).model_uri
+    for load in (load_sklearn_model, mlflow.sklearn.load_model, mlflow.pyfunc.load_model):
+        assert load(uri).predict(rows).tolist() == model.predict(rows).tolist()
+
+
+def test_a_model_with_a_type_that_is_not_scikit_learns_is_refused_by_its_name_and_leaves_nothing(store: Store) -> None:
+    model = make_pipeline(FunctionTransformer(pd.DataFrame), Ridge()).fit(ROWS, [0, 1])
+    with mlflow.start_run() as run, pytest.raises(WorkError, match=r"holds \S*DataFrame, which is not a type of scikit-learn"):
+        log_sklearn_model(model, "model", ROWS)
+    assert store.client.search_logged_models([run.info.experiment_id]) == []
+
+
+def test_the_types_that_a_model_declares_for_itself_are_not_trusted(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(ALLOW_PICKLE, raising=False)
+    model = FunctionTransformer(export_text)
+    trusted = skops.io.get_untrusted_types(data=skops.io.dumps(model))
+    mlflow.sklearn.save_model(
+        model, tmp_path / "m", serialization_format="skops", pip_requirements=[], skops_trusted_types=trusted
+    )
+    with pytest.raises(InputError, match=r"holds more than skops trusts \(Untrusted types found .*export_text"):
+        load_sklearn_model(str(tmp_path / "m"))
 
 
 @pytest.mark.parametrize(("form", "trusted"), [("cloudpickle", None), ("pickle", None), ("skops", ["builtins.eval"])])
