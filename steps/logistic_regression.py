@@ -6,37 +6,53 @@ that does not score the same as the one that was fitted fails the step.
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from penguins.cli.parameters import (
-    COLUMN,
-    COLUMNS,
-    data_parameter,
-    encoding_parameter,
-    experiment_parameter,
-    parameter,
-    seed_parameter,
-    test_size_parameter,
+    AUTO,
+    Data,
+    Encoding,
+    Experiment,
+    Parameter,
+    Predictors,
+    Seed,
+    TestSize,
+    require_target,
 )
+from penguins.cli.rules import COLUMN
 from penguins.cli.script import check_command_line, run_script
+from penguins.cli.steps import Step
 
-NAME = "logistic_regression"
+STEP = Step(
+    "logistic_regression",
+    question="male or female?",
+    holds="`train_acc`, `eval_acc`, `auc_score`, `roc_plot.png`, `conf_matrix.png`, the model `model`",
+    headline="eval_acc",
+    in_all=True,
+    weight=1,
+)
+NAME = STEP.name
+# The columns that `auto` stands for in the penguins.
+PENGUINS = {
+    "target": "sex",
+    "features": ("bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g", "island", "species"),
+}
 
 
 @dataclass(frozen=True)
 class Parameters:
     """Logistic regression of a class on columns of numbers and text."""
 
-    data: str = data_parameter()
-    target: str = parameter("sex", COLUMN, "the column of classes to predict")
-    features: tuple[str, ...] = parameter(
-        "bill_length_mm,bill_depth_mm,flipper_length_mm,body_mass_g,island,species",
-        COLUMNS,
-        "the columns, of numbers or text, to predict it from",
-    )
-    test_size: float = test_size_parameter()
-    encoding: str = encoding_parameter()
-    seed: int = seed_parameter()
-    experiment: str = experiment_parameter()
+    data: Data = "penguins"
+    target: Annotated[str, Parameter(COLUMN, "the column of classes to predict; auto: sex, of the penguins")] = AUTO
+    features: Predictors = (AUTO,)
+    test_size: TestSize = 0.2
+    encoding: Encoding = "onehot"
+    seed: Seed = 0
+    experiment: Experiment = ""
+
+    def __post_init__(self) -> None:
+        require_target(self.data, self.target)
 
 
 if __name__ == "__main__":

@@ -7,61 +7,63 @@ makes this one fail, by name. Logs `summary.csv`.
 import os
 import sys
 from dataclasses import dataclass
+from typing import Annotated
 
 from penguins.cli.parameters import (
-    CHARACTER,
-    Auto,
-    Choice,
-    ListOf,
-    Text,
-    alphas_parameter,
-    data_parameter,
-    eps_parameter,
-    experiment_parameter,
-    min_samples_parameter,
-    parameter,
-    resume_parameter,
-    seed_parameter,
-    spark_parameter,
-    test_size_parameter,
+    DEFAULT_ALPHAS,
+    DEFAULT_EPS,
+    Alphas,
+    Data,
+    Eps,
+    Experiment,
+    MinSamples,
+    Parameter,
+    Resume,
+    Seed,
+    Spark,
+    TestSize,
 )
+from penguins.cli.rules import CHARACTER, Choice, ListOf, Text
 from penguins.cli.script import check_command_line, run_script
+from penguins.cli.steps import Step, declared_steps
 
-NAME = "main"
-HEADLINES = {  # the longest first, so that the last to end are short ones
-    "dbscan_sweep": "groups_with_best_eps",
-    "spark_logistic_regression": "eval_acc",
-    "ridge_search": "best_cv_score",
-    "logistic_regression": "eval_acc",
-}
-STEPS = tuple(sorted(HEADLINES))
-SELF_RECOVERING_STEP = "dbscan_sweep"  # it recovers its own stale runs
+STEP = Step(
+    "main",
+    question="all of the following, under one run",
+    holds="`summary.csv`: step, run, status, duration in seconds, headline metric and its value",
+)
+NAME = STEP.name
+# The experiments by name, in the order in which they start: the longest first, so that the last to end are short.
+EXPERIMENTS = {name: step for name, step in reversed(declared_steps().items()) if name != NAME}
 
 
 @dataclass(frozen=True)
 class Parameters:
     """Every experiment, or some of them, under one run."""
 
-    data: str = data_parameter()
-    steps: tuple[str, ...] = parameter("all", ListOf(Choice(("all", *STEPS))), "all, or which of the steps to run, as a list")
-    config: str = parameter(
-        "",
-        Text("the path of a YAML file", rf"{CHARACTER}*"),
-        "a YAML file: step, then its parameters; empty for none",
-    )
-    test_size: float = test_size_parameter()
-    alphas: tuple[float, ...] = alphas_parameter()
-    eps: Auto | tuple[float, ...] = eps_parameter()
-    min_samples: tuple[int, ...] = min_samples_parameter()
-    seed: int = seed_parameter()
-    spark: str = spark_parameter()
-    env_manager: str = parameter(
-        "local",
-        Choice(("local", "uv", "virtualenv", "conda")),
-        "environment of the steps: local is the one of main",
-    )
-    resume: bool = resume_parameter()
-    experiment: str = experiment_parameter()
+    data: Data = "penguins"
+    steps: Annotated[
+        tuple[str, ...],
+        Parameter(ListOf(Choice(("all", *sorted(EXPERIMENTS)))), "all, or which steps to run, as a list; the sweeps of other algorithms only run if named"),
+    ] = ("all",)
+    config: Annotated[
+        str,
+        Parameter(
+            Text("the path of a YAML file", rf"{CHARACTER}*"), "a YAML file: step, then its parameters; empty for none"
+        ),
+    ] = ""
+    test_size: TestSize = 0.2
+    alphas: Alphas = DEFAULT_ALPHAS
+    eps: Eps = DEFAULT_EPS
+    min_samples: MinSamples = (3,)
+    seed: Seed = 0
+    spark: Spark = "local[*]"
+    env_manager: Annotated[
+        str,
+        Parameter(Choice(("local", "uv", "virtualenv", "conda")), "environment of the steps: local is the one of main"),
+    ] = "local"
+    resume: Resume = False
+    experiment: Experiment = ""
 
 
 if __name__ == "__main__":
@@ -81,7 +83,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from penguins.cli.config import Entries, read_config
-from penguins.cli.parameters import to_text, to_texts
+from penguins.cli.parameters import to_texts
+from penguins.cli.rules import to_text
 from penguins.cli.signals import POLL_S, terminate_children
 from penguins.data.locate import BUNDLED, absolute_data_path, require_exists, table_digest
 from penguins.errors import WorkError
@@ -118,10 +121,11 @@ class StepResult:
 
 def chosen_steps(parameters: Parameters, config: Mapping[str, Any]) -> list[str]:
     """Return the steps to run: those of `steps`; for `all` and a table of one's own, those in the configuration, if any."""
-    if "all" not in parameters.steps:
-        return [step for step in HEADLINES if step in parameters.steps]
-    described = config if config and parameters.data != BUNDLED else HEADLINES
-    return [step for step in HEADLINES if step in described]
+    named = set(parameters.steps)
+    if "all" in named:
+        is_described = bool(config) and parameters.data != BUNDLED
+        named |= set(config) if is_described else {name for name, step in EXPERIMENTS.items() if step.in_all}
+    return [step for step in EXPERIMENTS if step in named]
 
 
 def step_parameters(
@@ -163,7 +167,7 @@ def step_result(step: str, run_id: str, failure: str) -> StepResult:
     run = MlflowClient().get_run(run_id)
     duration = ((run.info.end_time or now_ms()) - run.info.start_time) / 1000
     why = run.data.tags.get("error", failure)
-    return StepResult(step, run_id, run.info.status, duration, run.data.metrics.get(HEADLINES[step]), why)
+    return StepResult(step, run_id, run.info.status, duration, run.data.metrics.get(EXPERIMENTS[step].headline), why)
 
 
 def run_steps(steps: Sequence[str], texts: Mapping[str, dict[str, str]], env_manager: str, parent: Run) -> list[StepResult]:
@@ -213,7 +217,7 @@ def recover(parameters: Parameters, texts: Mapping[str, dict[str, str]], parent:
             finished[step] = step_result(step, before.info.run_id, "")
             print_lines(f"{step}: finished before, by the run {before.info.run_id}")
     for run in stale:
-        end_stale_steps(run, except_step=SELF_RECOVERING_STEP)
+        end_stale_steps(run, [name for name, step in EXPERIMENTS.items() if step.recovers])
         end_stale_run(run)
     end_runs_that_only_began(experiment_id, fingerprint, run_id, parameters)
     if not stale and not finished:
@@ -230,7 +234,7 @@ def fingerprint_with_defaults(step: str, texts: dict[str, str]) -> Fingerprint:
 def entry_points() -> dict[str, dict[str, Any]]:
     """Return the parameters of each step as MLproject declares them."""
     project = yaml.safe_load((PROJECT / "MLproject").read_text(encoding="utf-8"))
-    return {step: project["entry_points"][step]["parameters"] for step in STEPS}
+    return {step: project["entry_points"][step]["parameters"] for step in EXPERIMENTS}
 
 
 def summary(results: Sequence[StepResult]) -> pd.DataFrame:
@@ -241,7 +245,7 @@ def summary(results: Sequence[StepResult]) -> pd.DataFrame:
             "run": result.run,
             "status": result.status,
             "duration": round(result.duration, 1),
-            "headline_metric": HEADLINES[result.step],
+            "headline_metric": EXPERIMENTS[result.step].headline,
             "value": result.value,
         }
         for result in sorted(results, key=lambda result: result.step)

@@ -6,39 +6,56 @@ error against alpha and the best pipeline as the model `best_estimator`.
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from penguins.cli.parameters import (
-    COLUMN,
-    COLUMNS,
-    Integer,
-    alphas_parameter,
-    data_parameter,
-    encoding_parameter,
-    experiment_parameter,
-    parameter,
-    seed_parameter,
+    AUTO,
+    DEFAULT_ALPHAS,
+    Alphas,
+    Data,
+    Encoding,
+    Experiment,
+    Parameter,
+    Predictors,
+    Seed,
+    require_target,
 )
+from penguins.cli.rules import COLUMN, Integer
 from penguins.cli.script import check_command_line, run_script
+from penguins.cli.steps import Step
 
-NAME = "ridge_search"
+STEP = Step(
+    "ridge_search",
+    question="how heavy?",
+    holds="`best_cv_score`, `best_alpha`, a child run `alpha=0.05` … for each alpha, `cv_results.csv`, `alpha_curve.png`, the model "
+    "`best_estimator`",
+    headline="best_cv_score",
+    in_all=True,
+    weight=2,
+)
+NAME = STEP.name
+# The columns that `auto` stands for in the penguins.
+PENGUINS = {
+    "target": "body_mass_g",
+    "features": ("bill_length_mm", "bill_depth_mm", "flipper_length_mm", "sex", "species", "island"),
+}
 
 
 @dataclass(frozen=True)
 class Parameters:
     """Ridge regression of a number over a grid of alphas."""
 
-    data: str = data_parameter()
-    target: str = parameter("body_mass_g", COLUMN, "the column of numbers to predict")
-    features: tuple[str, ...] = parameter(
-        "bill_length_mm,bill_depth_mm,flipper_length_mm,sex,species,island",
-        COLUMNS,
-        "the columns, of numbers or text, to predict it from",
-    )
-    alphas: tuple[float, ...] = alphas_parameter()
-    cv: int = parameter("5", Integer(2, 10_000), "number of folds, 2 or more")
-    encoding: str = encoding_parameter()
-    seed: int = seed_parameter()
-    experiment: str = experiment_parameter()
+    data: Data = "penguins"
+    target: Annotated[str, Parameter(COLUMN, "the column of numbers to predict; auto: body_mass_g, of the penguins")] = AUTO
+    features: Predictors = (AUTO,)
+    alphas: Alphas = DEFAULT_ALPHAS
+    cv: Annotated[int, Parameter(Integer(2, 10_000), "number of folds, 2 or more")] = 5
+    encoding: Encoding = "onehot"
+    seed: Seed = 0
+    experiment: Experiment = ""
+
+    def __post_init__(self) -> None:
+        require_target(self.data, self.target)
 
 
 if __name__ == "__main__":

@@ -6,41 +6,56 @@ which it loads back: a model that does not predict the same as the one that was 
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from penguins.cli.parameters import (
-    COLUMN,
-    COLUMNS,
-    Integer,
-    data_parameter,
-    experiment_parameter,
-    parameter,
-    seed_parameter,
-    spark_parameter,
-    test_size_parameter,
+    AUTO,
+    Data,
+    Experiment,
+    Parameter,
+    Predictors,
+    Seed,
+    Spark,
+    TestSize,
+    require_target,
 )
+from penguins.cli.rules import COLUMN, Integer
 from penguins.cli.script import check_command_line, run_script
+from penguins.cli.steps import Step
 from penguins.spark.session import start_in_background
 from penguins.spark.target import SparkTarget
 
-NAME = "spark_logistic_regression"
+STEP = Step(
+    "spark_logistic_regression",
+    question="which species?",
+    holds="`train_acc`, `eval_acc`, `conf_matrix.png`, the Spark ML model `model`",
+    headline="eval_acc",
+    in_all=True,
+    weight=3,
+)
+NAME = STEP.name
+# The columns that `auto` stands for in the penguins.
+PENGUINS = {
+    "target": "species",
+    "features": ("bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g", "island", "sex"),
+}
 
 
 @dataclass(frozen=True)
 class Parameters:
     """Logistic regression of a class with Spark ML."""
 
-    data: str = data_parameter()
-    target: str = parameter("species", COLUMN, "the column of classes to predict")
-    features: tuple[str, ...] = parameter(
-        "bill_length_mm,bill_depth_mm,flipper_length_mm,body_mass_g,island,sex",
-        COLUMNS,
-        "the columns, of numbers or text, to predict it from",
-    )
-    test_size: float = test_size_parameter()
-    max_iter: int = parameter("10", Integer(1, 100_000), "most iterations of the solver, 1 or more")
-    seed: int = seed_parameter()
-    spark: str = spark_parameter()
-    experiment: str = experiment_parameter()
+    data: Data = "penguins"
+    target: Annotated[str, Parameter(COLUMN, "the column of classes to predict; auto: species, of the penguins")] = AUTO
+    features: Predictors = (AUTO,)
+    test_size: TestSize = 0.2
+    max_iter: Annotated[int, Parameter(Integer(1, 100_000), "most iterations of the solver, 1 or more")] = 10
+    seed: Seed = 0
+    spark: Spark = "local[*]"
+    experiment: Experiment = ""
+
+    def __post_init__(self) -> None:
+        require_target(self.data, self.target)
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ def store(tmp_path: Path, initialised_database: bytes, monkeypatch: pytest.Monke
 @pytest.fixture
 def step(store: "Store") -> Steps:
     """Run a step in this process with options as its script takes them, and return the exit code."""
-    from penguins.cli.parameters import to_text
+    from penguins.cli.rules import to_text
     from penguins.cli.script import run_entry_point
 
     def run(module: ModuleType, **parameters: Any) -> int:

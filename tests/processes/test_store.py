@@ -24,7 +24,7 @@ from running_command import RunningCommand
 from servers import USER, Server, server
 from stores import Steps, Store, empty_store, open_store
 
-from penguins.cli.parameters import to_text
+from penguins.cli.rules import to_text
 from penguins.project import PROJECT
 from penguins.sweep.resume import logged_models
 from penguins.text import format_number

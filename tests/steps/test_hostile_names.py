@@ -18,7 +18,7 @@ from mlflow.entities import Run
 from pyspark.sql import SparkSession
 from stores import Steps, Store
 
-from penguins.cli.parameters import to_text
+from penguins.cli.rules import to_text
 from penguins.data.load import MISSING
 from penguins.tracking.artifacts import load_sklearn_model
 from penguins.tracking.store import child_runs

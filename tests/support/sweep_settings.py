@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from penguins.cli.parameters import Auto
+from penguins.cli.rules import Auto
 from penguins.sweep.settings import SweepSettings
 
 

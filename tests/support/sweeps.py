@@ -13,7 +13,7 @@ import pytest
 from mlflow.entities import Run
 from stores import SEED_ROWS, Store, open_store
 
-from penguins.cli.parameters import to_text
+from penguins.cli.rules import to_text
 from penguins.cli.script import run_entry_point
 from penguins.sweep.fit import GroupResult
 from penguins.sweep.settings import SweepSettings

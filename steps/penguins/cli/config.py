@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from penguins.cli.parameters import to_text
+from penguins.cli.rules import to_text
 from penguins.cli.script import step_refusal
 from penguins.errors import InputError
 from penguins.text import LONGEST_REASON, one_line, quote, suggestion

@@ -1,15 +1,13 @@
 """A step as a script: it reads its command line, runs, reports a failure in one line and returns an exit code."""
 
 import argparse
-import dataclasses
-import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from penguins.cli.parameters import P, parse_parameters
+from penguins.cli.parameters import P, declared_parameters, parse_parameters
 from penguins.cli.signals import (
     interrupted_exit_code,
     interruptible,
@@ -25,8 +23,8 @@ from penguins.tracking.final_status import KILLED, schedule_final_status
 ERROR_PREFIX = "error: "
 # An exception of one of these libraries is a failure of the store or the network: it is reported in one line.
 STORE_LIBRARIES = ("alembic", "mlflow", "requests", "sqlalchemy", "urllib3")
-# Set in the environment of a script that shall only check the parameters that it finds as JSON on its standard input.
-CHECK_ONLY = "PENGUINS_CHECK_ONLY"
+# An option of every script.
+CHECK = "--check"
 
 
 def parse_argv(declared: type, argv: Sequence[str]) -> dict[str, str]:
@@ -34,26 +32,25 @@ def parse_argv(declared: type, argv: Sequence[str]) -> dict[str, str]:
 
     Raises InputError at an unknown parameter.
     """
-    fields = dataclasses.fields(declared)
-    options = {f"--{field.name}" for field in fields}
+    known = declared_parameters(declared)
+    options = {f"--{name}" for name in known}
     joined: list[str] = []
     for token in argv:
-        if joined and joined[-1] in options and token not in options:
+        if joined and joined[-1] in options and token not in (*options, CHECK):
             joined[-1] += f"={token}"
         else:
             joined.append(token)
 
     parser = _Parser(prog=os.path.basename(sys.argv[0]), allow_abbrev=False, description=_first_line(declared.__doc__))
-    for field in fields:
-        default = field.metadata["default"] or "empty"
-        text = f"{field.metadata['help']} (default: {default})".replace("%", "%%")
-        parser.add_argument(f"--{field.name}", metavar=field.name.upper(), default=argparse.SUPPRESS, help=text)
-    known, unknown = parser.parse_known_args(joined)
+    parser.add_argument(CHECK, action="store_true", default=argparse.SUPPRESS, help="only check the parameters, and run nothing")
+    for parameter in known.values():
+        text = f"{parameter.help} (default: {parameter.text or 'empty'})".replace("%", "%%")
+        parser.add_argument(f"--{parameter.name}", metavar=parameter.name.upper(), default=argparse.SUPPRESS, help=text)
+    found, unknown = parser.parse_known_args(joined)
     for token in unknown:
         name = token.lstrip("-").partition("=")[0]
-        hint = suggestion(name, [field.name for field in fields])
-        raise InputError(f"The {quote(name)} parameter is not known.{hint}")
-    return dict(vars(known))
+        raise InputError(f"The {quote(name)} parameter is not known.{suggestion(name, known)}")
+    return {name: text for name, text in vars(found).items() if name != "check"}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -68,32 +65,34 @@ def _first_line(doc: str | None) -> str:
 def check_command_line(entry_point: str, declared: type[P]) -> P:
     """Parse the command line of a script before its heavy imports, so that a wrong parameter is reported at once.
 
+    With the option `--check` this ends the process: with 0, or with 2 and the line of the refusal, and nothing is recorded.
     From here on a signal is held back if `mlflow run` has opened a run for this process.
     """
     listen_for_signals(on_signal=lambda: schedule_final_status(KILLED))
+    only_check = CHECK in sys.argv[1:]
     try:
-        if os.environ.get(CHECK_ONLY):
-            parse_parameters(declared, json.load(sys.stdin))
-            sys.exit()
-        return parse_parameters(declared, parse_argv(declared, sys.argv[1:]))
+        parameters = parse_parameters(declared, parse_argv(declared, sys.argv[1:]))
     except InputError as error:
-        sys.exit(_refuse(entry_point, error))
+        sys.exit(_refuse(entry_point, error, has_run=not only_check))
+    if only_check:
+        sys.exit()
+    return parameters
 
 
 def step_refusal(step: str, texts: dict[str, str]) -> str:
     """Return the message with which the script of `step` would refuse these parameters, or an empty text."""
-    variables = {name: value for name, value in os.environ.items() if name != "MLFLOW_RUN_ID"} | {CHECK_ONLY: "true"}
-    command = [sys.executable, str(PROJECT / "steps" / f"{step}.py")]
-    done = subprocess.run(command, env=variables, input=json.dumps(texts), capture_output=True, text=True, check=False)
-    if done.returncode == 0:
-        return ""
-    return done.stderr.strip().removeprefix(ERROR_PREFIX)
+    command = [sys.executable, str(PROJECT / "steps" / f"{step}.py"), CHECK, *[f"--{name}={text}" for name, text in texts.items()]]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except (OSError, ValueError) as error:  # a null byte, or more than the system takes
+        return f"The parameters cannot be passed on a command line: {one_line(error)}."
+    return "" if done.returncode == 0 else done.stderr.strip().removeprefix(ERROR_PREFIX)
 
 
-def _refuse(entry_point: str, error: InputError) -> int:
-    """Print the error, record it on the run that `mlflow run` has opened, and return the exit code."""
+def _refuse(entry_point: str, error: InputError, has_run: bool = True) -> int:
+    """Print the error, record it on the run that `mlflow run` has opened, if any, and return the exit code."""
     _print_error(error)
-    if os.environ.get("MLFLOW_RUN_ID"):
+    if has_run and os.environ.get("MLFLOW_RUN_ID"):
         from penguins.tracking.run import record_failure
 
         record_failure(os.environ["MLFLOW_RUN_ID"], entry_point, one_line(error))

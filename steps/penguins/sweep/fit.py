@@ -10,7 +10,7 @@ import pandas as pd
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from penguins.cli.parameters import Auto
+from penguins.cli.rules import Auto
 from penguins.clustering.doubts import Candidate
 from penguins.clustering.eps_grid import k_distances
 from penguins.clustering.indices import N_CLUSTERED_RECORDS, evaluate

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from penguins.cli.parameters import Auto
+from penguins.cli.rules import Auto
 from penguins.sweep.algorithm import ALGORITHMS, Algorithm, Params
 from penguins.sweep.fit import Grid
 

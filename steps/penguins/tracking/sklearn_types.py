@@ -7,7 +7,6 @@ not the numbers in them: a forged tree can read foreign memory or end the proces
 
 import json
 from collections.abc import Iterable
-from functools import cache
 from importlib import import_module
 from io import BytesIO
 from pathlib import Path
@@ -103,7 +102,6 @@ def not_storable(model: Any, reason: object) -> WorkError:
     return WorkError(f"The {type(model).__name__} cannot be stored with skops: {one_line(reason)[:300].removesuffix('.')}.")
 
 
-@cache
 def is_sklearn_class(name: str) -> bool:
     """Tell whether `name` is the full name of a class that a module of scikit-learn defines.
 
@@ -121,7 +119,6 @@ def is_sklearn_class(name: str) -> bool:
     return isinstance(found, type) and f"{found.__module__}.{found.__qualname__}" == name
 
 
-@cache
 def _metrics() -> set[str]:
     """Return the full names of the functions behind scikit-learn's named scores, which a search keeps for `scoring`."""
     from sklearn.metrics import get_scorer, get_scorer_names

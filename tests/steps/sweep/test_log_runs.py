@@ -14,7 +14,7 @@ from stores import SEED_ROWS, Store
 from sweep_settings import change_grid, dbscan_settings
 from sweeps import FEATURES, fitted_group, model_statuses, results, statuses
 
-from penguins.cli.parameters import Auto
+from penguins.cli.rules import Auto
 from penguins.sweep.context import SweepContext, sweep_context
 from penguins.sweep.fit import GroupResult, Outcome
 from penguins.sweep.log_runs import end_open_runs, log_group, run_name, storable_text

@@ -18,6 +18,7 @@ from stores import Store
 from penguins.sweep.fit import SweepModel, sweep
 from penguins.sweep.model_files import local_folder, save_model, store_model
 from penguins.tracking.artifacts import load_sklearn_model, model_requirements
+from penguins.tracking.sklearn_types import trusted_types_of_model
 
 REQUIREMENTS = model_requirements("mlflow", "scikit-learn", "skops", "pandas", "numpy")
 
@@ -46,6 +47,7 @@ def test_the_files_are_those_that_mlflow_itself_saves(tmp_path: Path) -> None:
         tmp_path / "plain",
         mlflow_model=description,
         serialization_format="skops",
+        skops_trusted_types=trusted_types_of_model(one.pipeline),
         signature=mlflow.models.ModelSignature(
             inputs=Schema([ColSpec(AnyType(), name) for name in ("a", "b")]),
             outputs=Schema([ColSpec(DataType.long, "cluster")]),

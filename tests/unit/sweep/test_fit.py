@@ -8,7 +8,7 @@ from sklearn.metrics import silhouette_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from penguins.cli.parameters import Auto
+from penguins.cli.rules import Auto
 from penguins.clustering.eps_grid import propose_eps
 from penguins.data.checks import LARGEST
 from penguins.sweep.fit import sweep

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 from sweep_settings import change_grid, dbscan_settings
 
-from penguins.cli.parameters import Auto
+from penguins.cli.rules import Auto
 from penguins.sweep.settings import SweepSettings
 
 SETTINGS = dbscan_settings("island", ["x"], (0.5, 0.9))

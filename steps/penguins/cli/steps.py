@@ -1,0 +1,42 @@
+"""What is known of each step without importing it, which takes seconds: read from its script."""
+
+import ast
+from dataclasses import dataclass
+from functools import cache
+
+from penguins.project import PROJECT
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a script declares of itself as `STEP`, with literal arguments; `declared_steps` reads them from the file.
+
+    `question` and `holds`, in Markdown, are its row in README. `headline` is the metric that `main` shows. `main` runs it unless
+    told otherwise if it is `in_all`, and starts those of the largest `weight` first, so that the last to end are short.
+    `recovers` says whether it recovers its own stale runs.
+    """
+
+    name: str
+    question: str
+    holds: str
+    headline: str = ""
+    in_all: bool = False
+    weight: int = 0
+    recovers: bool = False
+
+
+@cache
+def declared_steps() -> dict[str, Step]:
+    """Return what the scripts declare by name, `main` first, then those that it runs and the others, the lightest first."""
+    steps = [step for path in (PROJECT / "steps").glob("*.py") if (step := _read_step(path.read_text(encoding="utf-8")))]
+    ordered = sorted(steps, key=lambda step: (step.name != "main", not step.in_all, step.weight, step.name))
+    return {step.name: step for step in ordered}
+
+
+def _read_step(script: str) -> Step | None:
+    """Return the Step that a script assigns to `STEP` at its top level, or None."""
+    for node in ast.parse(script).body:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and ast.unparse(node.targets[0]) == "STEP":
+            values = [ast.literal_eval(argument) for argument in node.value.args]
+            return Step(*values, **{str(one.arg): ast.literal_eval(one.value) for one in node.value.keywords})
+    return None
