@@ -7,7 +7,7 @@ import io
 import lzma
 import warnings
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn
@@ -57,7 +57,7 @@ def load_table(data: str, columns: dict[str, str], names: Sequence[str] = ()) ->
         )
     frame = pd.DataFrame(
         {
-            column: as_names(complete[column]) if column in names else _to_numbers_or_text(complete[column], column, parameter)
+            column: as_names(complete[column]) if column in names else to_numbers_or_text(complete[column], column, parameter)
             for column, parameter in columns.items()
         }
     )
@@ -78,16 +78,26 @@ def as_names(values: pd.Series) -> pd.Series:
     return values.map(format_number) if types.is_float_dtype(values) else values.astype(str)
 
 
-def _read(path: Path, data: str, columns: dict[str, str], names: Sequence[str]) -> pd.DataFrame:
-    """Read `columns` of a Parquet table, or all columns of a CSV file."""
+@contextmanager
+def refuse_errors(data: str) -> Iterator[None]:
+    """Raise InputError where reading the table `data` fails in the block."""
     try:
-        if path.is_dir() or path.suffix in PARQUET:
-            return _read_parquet(path, data, columns, names)
-        return _read_csv(path, data, columns, names)
+        yield
     except InputError:
         raise
     except UNREADABLE as error:
         _refuse_unreadable(data, one_line(error)[:200])
+
+
+def is_parquet(path: Path) -> bool:
+    """Tell whether the table at `path` is one of Parquet rather than CSV."""
+    return path.is_dir() or path.suffix in PARQUET
+
+
+def _read(path: Path, data: str, columns: dict[str, str], names: Sequence[str]) -> pd.DataFrame:
+    """Read `columns` of a Parquet table, or all columns of a CSV file."""
+    with refuse_errors(data):
+        return _read_parquet(path, data, columns, names) if is_parquet(path) else _read_csv(path, data, columns, names)
 
 
 def _refuse_unreadable(data: str, why: str) -> NoReturn:
@@ -95,18 +105,23 @@ def _refuse_unreadable(data: str, why: str) -> NoReturn:
 
 
 def _read_parquet(path: Path, data: str, columns: dict[str, str], names: Sequence[str]) -> pd.DataFrame:
-    from pyarrow import parquet
-
-    schema = parquet.ParquetDataset(path).schema
-    require_distinct_columns(schema.names, data)
-    require_columns(columns, schema.names)
-    table = parquet.read_table(path, columns=list(columns))
-    converted = [_to_lossless(table.column(column), column, columns[column], column in names) for column in columns]
+    table = read_arrow(path, data, columns)
+    converted = [to_lossless(table.column(column), column, columns[column], column in names) for column in columns]
     frame: pd.DataFrame = table.from_arrays(converted, names=list(columns)).to_pandas()
     return frame
 
 
-def _to_lossless(values: "pa.ChunkedArray", column: str, parameter: str, is_name: bool) -> "pa.ChunkedArray":
+def read_arrow(path: Path, data: str, columns: Mapping[str, str] | None = None) -> "pa.Table":
+    """Read `columns` (column to parameter) of a Parquet table, or all. Raises InputError where one is missing or repeated."""
+    from pyarrow import parquet
+
+    schema = parquet.ParquetDataset(path).schema
+    require_distinct_columns(schema.names, data)
+    require_columns(columns or {}, schema.names)
+    return parquet.read_table(path, columns=None if columns is None else list(columns))
+
+
+def to_lossless(values: "pa.ChunkedArray", column: str, parameter: str, is_name: bool = False) -> "pa.ChunkedArray":
     """Convert a column of Parquet to a type that pandas holds without loss; whole numbers that are names become text."""
     import pyarrow as pa
     from pyarrow import types as kinds
@@ -130,6 +145,19 @@ def _refuse_kind(parameter: str, column: str, kind: str, example: object) -> NoR
 
 
 def _read_csv(path: Path, data: str, columns: dict[str, str], names: Sequence[str]) -> pd.DataFrame:
+    table = read_whole_csv(path, data, names)
+    require_columns(columns, list(table.columns))
+    for column, parameter in columns.items():
+        if column not in names:
+            table[column] = parse_numbers(table[column], column, parameter)
+    return table
+
+
+def read_whole_csv(path: Path, data: str, names: Sequence[str] = ()) -> pd.DataFrame:
+    """Read all columns of a CSV file as pandas types them, except those in `names`, which are text.
+
+    Raises InputError where the header repeats a name, or a row has more or fewer fields than it.
+    """
     _require_no_null_byte(path, data)
     first = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False, encoding=ENCODING, index_col=False)
     header = [str(column) or f"Unnamed: {place}" for place, column in enumerate(first.iloc[0])]
@@ -138,10 +166,6 @@ def _read_csv(path: Path, data: str, columns: dict[str, str], names: Sequence[st
     # pandas fills a row that is too short with missing values, so that its last one is missing.
     if table.iloc[:, -1].isna().any():
         _require_whole_rows(path, data, len(header))
-    require_columns(columns, list(table.columns))
-    for column, parameter in columns.items():
-        if column not in names and types.is_object_dtype(table[column]):
-            table[column] = _parse_numbers(table[column], column, parameter)
     return table
 
 
@@ -218,13 +242,13 @@ def _require_whole_rows(path: Path, data: str, n_columns: int) -> None:
         csv.field_size_limit(limit)
 
 
-def _parse_numbers(values: pd.Series, column: str, parameter: str) -> pd.Series:
-    """Convert a column that pandas left as text to numbers if each text is a number; some are too large for pandas.
+def parse_numbers(values: pd.Series, column: str, parameter: str) -> pd.Series:
+    """Convert a column of a CSV that pandas left as text to numbers if each text is a number; some are too large for pandas.
 
     Raises InputError where most of it is numbers: the texts between them would turn the column into one of categories.
     """
     present = values.dropna()
-    if not all(isinstance(value, str) for value in present):
+    if not types.is_object_dtype(values) or not all(isinstance(value, str) for value in present):
         return values
     numbers = {text: _parse_number(text) for text in present.unique()}
     texts = present[[numbers[text] is None for text in present]]
@@ -246,7 +270,7 @@ def _parse_number(text: str) -> float | None:
         return None
 
 
-def _to_numbers_or_text(values: pd.Series, column: str, parameter: str) -> pd.Series:
+def to_numbers_or_text(values: pd.Series, column: str, parameter: str) -> pd.Series:
     """Convert a column without missing values to float64, or to text. Raises InputError where it holds anything else."""
     if types.is_bool_dtype(values) or isinstance(values.dtype, pd.CategoricalDtype):
         return values.astype(str)

@@ -36,8 +36,8 @@ class SparkTable:
     """The complete rows of a table in the columns that a step uses.
 
     `numbers` names the columns of numbers, which are double, and `texts` the others, which are string. `left_out` is the
-    number of rows that are not complete, `n_names` the number of distinct values in the column of names, `digest` a digest of
-    the content, and `order` the column that numbers the rows, where the table has one.
+    number of rows that are not complete, `n_names` the number of distinct values in the column of names, or 1 without such a
+    column, `digest` a digest of the content, and `order` the column that numbers the rows, where the table has one.
     """
 
     frame: DataFrame
@@ -58,16 +58,16 @@ def quote_column(name: str) -> str:
 
 
 def load_spark_table(
-    session: SparkSession, data: str, columns: dict[str, str], names_column: str, ordered: bool = False
+    session: SparkSession, data: str, columns: dict[str, str], names_column: str | None, ordered: bool = False
 ) -> SparkTable:
     """Read the table `data` in `columns` (column to parameter) and log it as the dataset of the active run.
 
-    `names_column` is one of them: it holds the names of classes or groups and is read as text. If `ordered`, a table whose
-    rows have an order gets a further column, `order`, that numbers them.
+    `names_column` is one of them: it holds the names of classes or groups and is read as text. With None, no column does, and
+    the table is one group. If `ordered`, a table whose rows have an order gets a further column, `order`, that numbers them.
     Raises InputError where the table or a column does not exist, cannot be read or has no complete row.
     """
     _require_distinguishable(session, columns)
-    if _is_read_here(data):
+    if is_read_here(data):
         return _load_through_pandas(session, data, columns, names_column, ordered)
     return _load_in_spark(session, data, columns, names_column)
 
@@ -116,7 +116,7 @@ def _require_distinguishable(session: SparkSession, columns: Mapping[str, str]) 
             )
 
 
-def _is_read_here(data: str) -> bool:
+def is_read_here(data: str) -> bool:
     """Tell whether this machine reads `data`, rather than Spark as a table of its catalogue or at a URI."""
     scheme = uri_scheme(data)
     if len(scheme) > 1:
@@ -125,9 +125,9 @@ def _is_read_here(data: str) -> bool:
 
 
 def _load_through_pandas(
-    session: SparkSession, data: str, columns: dict[str, str], names_column: str, ordered: bool
+    session: SparkSession, data: str, columns: dict[str, str], names_column: str | None, ordered: bool
 ) -> SparkTable:
-    table = load_table(data, columns, [names_column])
+    table = load_table(data, columns, [] if names_column is None else [names_column])
     log_table(table.frame, table.source, table.name, table.left_out)
     rows, order = table.frame, None
     if ordered:
@@ -143,15 +143,16 @@ def _load_through_pandas(
         left_out=table.left_out,
         numbers=table.numbers,
         texts=table.texts,
-        n_names=len(set(table.frame[names_column])),  # nunique takes texts that differ after a null character for one
+        # nunique takes texts that differ after a null character for one.
+        n_names=1 if names_column is None else len(set(rows[names_column])),
         digest=table.digest,
         order=order,
     )
 
 
-def _load_in_spark(session: SparkSession, data: str, columns: dict[str, str], names_column: str) -> SparkTable:
-    with _refuse_unreadable(data):
-        everything = _read_in_spark(session, data)
+def _load_in_spark(session: SparkSession, data: str, columns: dict[str, str], names_column: str | None) -> SparkTable:
+    with refuse_spark_errors(data):
+        everything = read_in_spark(session, data)
         selected = everything.select(*_convert_columns(everything, columns, names_column))
         frame = selected.dropna()
         total = selected.count()
@@ -177,7 +178,7 @@ def _load_in_spark(session: SparkSession, data: str, columns: dict[str, str], na
 
 
 @contextmanager
-def _refuse_unreadable(data: str) -> Iterator[None]:
+def refuse_spark_errors(data: str) -> Iterator[None]:
     """Raise InputError where Spark fails to read `data` in the block."""
     try:
         yield
@@ -187,7 +188,8 @@ def _refuse_unreadable(data: str) -> Iterator[None]:
         raise InputError(f"The 'data' parameter must name a table that Spark can read. Got {quote(data)}: {why}") from error
 
 
-def _read_in_spark(session: SparkSession, data: str) -> DataFrame:
+def read_in_spark(session: SparkSession, data: str) -> DataFrame:
+    """Read a table of the catalogue, or the CSV file or Parquet table at a URI. Raises InputError where it does not exist."""
     if TABLE_NAME.fullmatch(data):
         if not session.catalog.tableExists(data):
             raise InputError(
@@ -202,29 +204,37 @@ def _read_in_spark(session: SparkSession, data: str) -> DataFrame:
     return session.read.parquet(data)
 
 
-def _convert_columns(everything: DataFrame, columns: Mapping[str, str], names_column: str) -> list[Column]:
+def _convert_columns(everything: DataFrame, columns: Mapping[str, str], names_column: str | None) -> list[Column]:
     """Give each of `columns` the type double or string; NaN becomes a missing value. Raises InputError at any other type."""
     require_columns(columns, everything.columns)
     types = dict(everything.dtypes)
     converted = []
     for name, parameter in columns.items():
-        field = F.col(quote_column(name))
-        if name == names_column or types[name] in TEXT_TYPES:
-            converted.append(field.cast("string").alias(name))
-        elif types[name] in NUMBER_TYPES or types[name].startswith("decimal"):
-            number = field.cast("double")
-            converted.append(F.when(F.isnan(number), None).otherwise(number).alias(name))
-        else:
+        field = to_double_or_string(name, "string" if name == names_column else types[name])
+        if field is None:
             raise InputError(
                 f"The {quote(parameter)} parameter must name columns of numbers or text. "
                 f"Got {quote(name)}, which holds {types[name]}."
             )
+        converted.append(field)
     return converted
 
 
-def _count_rows(frame: DataFrame, columns: Mapping[str, str], names_column: str) -> tuple[int, int, int]:
+def to_double_or_string(name: str, kind: str) -> Column | None:
+    """Convert the column of the type `kind` to double, with NaN as a missing value, or to string. Gives None for others."""
+    field = F.col(quote_column(name))
+    if kind in TEXT_TYPES:
+        return field.cast("string").alias(name)
+    if kind in NUMBER_TYPES or kind.startswith("decimal"):
+        number = field.cast("double")
+        return F.when(F.isnan(number), None).otherwise(number).alias(name)
+    return None
+
+
+def _count_rows(frame: DataFrame, columns: Mapping[str, str], names_column: str | None) -> tuple[int, int, int]:
     """Return the number of rows, the number of distinct names, and a sum of hashes that identifies the content."""
     # The sum does not depend on the order of the rows, and cannot overflow as one of bigints could.
     hashed = F.xxhash64(*[F.col(quote_column(name)) for name in columns]).cast("decimal(38,0)")
-    counts = frame.agg(F.count("*"), F.count_distinct(quote_column(names_column)), F.sum(hashed)).first()
+    n_names = F.lit(1) if names_column is None else F.count_distinct(quote_column(names_column))
+    counts = frame.agg(F.count("*"), n_names, F.sum(hashed)).first()
     return (counts[0], counts[1], counts[2]) if counts else (0, 0, 0)

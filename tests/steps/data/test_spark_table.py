@@ -83,6 +83,22 @@ def test_the_complete_rows_in_the_columns_in_use_are_kept_and_the_others_counted
     assert len(logged.inputs.dataset_inputs) == 1
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_without_a_column_of_names_the_table_is_one_group(store: Store, session: SparkSession, form: str) -> None:
+    with mlflow.start_run():
+        table = load_spark_table(session, FORMS[form](), {"size": "features"}, None)
+    assert sorted(map(tuple, table.frame.collect())) == [(1.0,), (3.0,), (4.0,)]
+    assert (table.rows, table.left_out, table.numbers, table.texts, table.n_names) == (3, 1, ["size"], [], 1)
+
+
+def test_without_a_column_of_names_none_is_read_as_names(store: Store, session: SparkSession) -> None:
+    Path("t.csv").write_text("x,y\nNA,2\n1,NA\n1,3\n")
+    with mlflow.start_run():
+        table = load_spark_table(session, "t.csv", {"x": "features", "y": "features"}, None, ordered=True)
+    assert [tuple(row) for row in table.frame.collect()] == [(1.0, 3.0, 0)]
+    assert (table.numbers, table.left_out, table.order, table.n_names) == (["x", "y"], 2, ORDER, 1)
+
+
 def test_spark_reads_a_table_of_its_catalogue(store: Store, session: SparkSession) -> None:
     session.createDataFrame(rows()).createOrReplaceTempView("sizes")
     with mlflow.start_run() as run:

@@ -1,0 +1,49 @@
+"""Describe the columns of the table of a Spark step, before it is known which of them it uses."""
+
+from pyspark import sql
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from penguins.data.auto import Column, Kind
+from penguins.data.describe import describe_columns
+from penguins.data.spark_table import (
+    TEXT_TYPES,
+    is_read_here,
+    quote_column,
+    read_in_spark,
+    refuse_spark_errors,
+    to_double_or_string,
+)
+
+
+def describe_spark_columns(session: SparkSession, data: str) -> list[Column]:
+    """Describe each column of the table `data` as `load_spark_table` reads it where it is a feature.
+
+    A column that `load_spark_table` refuses is of the kind "other". Raises InputError where the table cannot be read.
+    """
+    if is_read_here(data):
+        return describe_columns(data)
+    with refuse_spark_errors(data):
+        return _describe_in_spark(read_in_spark(session, data))
+
+
+def _describe_in_spark(table: DataFrame) -> list[Column]:
+    """Count the rows, and each column's present and distinct values, in one aggregation."""
+    counts = [F.count("*")]
+    kinds: list[Kind] = []
+    for name, spark_type in table.dtypes:
+        field = to_double_or_string(name, spark_type)
+        counts.append(F.count(F.col(quote_column(name)) if field is None else field))
+        counts.append(F.lit(0) if field is None else _estimate_distinct(field))
+        kinds.append("other" if field is None else "text" if spark_type in TEXT_TYPES else "number")
+    n_rows, *counted = table.agg(*[count.alias(str(place)) for place, count in enumerate(counts)]).collect()[0]
+    return [
+        Column(name, kind, n_rows, n_missing=n_rows - n_present, n_distinct=n_distinct)
+        for name, kind, n_present, n_distinct in zip(table.columns, kinds, counted[::2], counted[1::2], strict=True)
+    ]
+
+
+def _estimate_distinct(field: sql.Column) -> sql.Column:
+    """Count the distinct values: exactly where they are few, which `approx_count_distinct` does not promise."""
+    # A sketch takes no doubles, and the hash of a missing value would count.
+    return F.hll_sketch_estimate(F.hll_sketch_agg(F.when(field.isNotNull(), F.xxhash64(field))))
