@@ -1,19 +1,25 @@
 """The sweep: for each group of the data, DBSCAN over many values of eps, because the best eps differs between groups.
 
-Needs columns of numbers (`features`) and, to treat groups apart, a column of groups (`group_by`). Spark clusters group by group,
-each in its own scaled space, and chooses the most stable clustering. Logs a run for each group and under it one for each value,
-with the indices and the fitted model; on the sweep's own run the table of all results (`results.csv`, `results.json`) and the
-picture of the indices (`metrics_by_eps.png`).
+Needs columns of numbers (`features`) and, to treat groups apart, a column of groups (`group_by`). Spark clusters group by
+group, each in its own scaled space, and chooses the most stable clustering. Logs a run for each group and under it one for each
+value, with the indices and the fitted model; on the sweep's own run the table of all results (`results.csv`, `results.json`) and
+the picture of the indices (`metrics_by_eps.png`).
 """
 
 from dataclasses import dataclass
 
 from penguins.cli.parameters import (
     AUTO,
+    DEFAULT_EPS,
     Data,
+    DensityRule,
+    Eps,
     Experiment,
     GroupBy,
     LogFrom,
+    Metric,
+    MinCoverage,
+    MinSamples,
     Models,
     Resume,
     Runs,
@@ -21,12 +27,6 @@ from penguins.cli.parameters import (
     Seed,
     Spark,
     SweptFeatures,
-    DEFAULT_EPS,
-    DensityRule,
-    Eps,
-    Metric,
-    MinCoverage,
-    MinSamples,
 )
 from penguins.cli.script import check_command_line, run_script
 from penguins.cli.steps import Step
@@ -36,8 +36,8 @@ from penguins.spark.target import SparkTarget
 STEP = Step(
     "dbscan_sweep",
     question="which eps for each island?",
-    holds="a run for each group with the metrics of its best eps and its curves (`by_eps/…`), under it a run `Biscoe-eps0.1` … for "
-    "each eps with seven metrics and its model, the best one tagged `best`; `results.csv`, the same as an MLflow table "
+    holds="a run for each group with the metrics of its best eps and its curves (`by_eps/…`), under it a run `Biscoe-eps0.1` … "
+    "for each eps with seven metrics and its model, the best one tagged `best`; `results.csv`, the same as an MLflow table "
     "(`results.json`), `metrics_by_eps.png`",
     headline="groups_with_best_eps",
     in_all=True,

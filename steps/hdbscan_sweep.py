@@ -1,7 +1,7 @@
 """The sweep with HDBSCAN: for each group of the data, many values of min_cluster_size.
 
-Needs columns of numbers (`features`) and, to treat groups apart, a column of groups (`group_by`). HDBSCAN finds clusters of different densities,
-which one eps cannot. Logs what `dbscan_sweep` logs, with `min_cluster_size` in place of `eps`.
+Needs columns of numbers (`features`) and, to treat groups apart, a column of groups (`group_by`). HDBSCAN finds clusters
+of different densities, which one eps cannot. Logs what `dbscan_sweep` logs, with `min_cluster_size` in place of `eps`.
 """
 
 from dataclasses import dataclass
@@ -9,9 +9,14 @@ from dataclasses import dataclass
 from penguins.cli.parameters import (
     AUTO,
     Data,
+    DensityRule,
     Experiment,
     GroupBy,
     LogFrom,
+    Metric,
+    MinClusterSize,
+    MinCoverage,
+    MinSamples,
     Models,
     Resume,
     Runs,
@@ -19,11 +24,6 @@ from penguins.cli.parameters import (
     Seed,
     Spark,
     SweptFeatures,
-    DensityRule,
-    Metric,
-    MinClusterSize,
-    MinCoverage,
-    MinSamples,
 )
 from penguins.cli.rules import Auto
 from penguins.cli.script import check_command_line, run_script

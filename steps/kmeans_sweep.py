@@ -1,7 +1,7 @@
 """The sweep with k-means: for each group of the data, several numbers of clusters.
 
-Needs columns of numbers (`features`) and, to treat groups apart, a column of groups (`group_by`). Every record belongs to a cluster.
-Logs what `dbscan_sweep` logs, with `n_clusters` in place of `eps`.
+Needs columns of numbers (`features`) and, to treat groups apart, a column of groups (`group_by`). Every record belongs to
+a cluster. Logs what `dbscan_sweep` logs, with `n_clusters` in place of `eps`.
 """
 
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from penguins.cli.parameters import (
     GroupBy,
     LogFrom,
     Models,
+    NClusters,
+    Parameter,
     Resume,
     Runs,
     Scale,
     Seed,
     Spark,
     SweptFeatures,
-    NClusters,
-    Parameter,
 )
 from penguins.cli.rules import Choice
 from penguins.cli.script import check_command_line, run_script

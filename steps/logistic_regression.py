@@ -70,8 +70,10 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import label_binarize
 
 from penguins.data.checks import columns_in_use, require_both_sides, require_classes, require_finite, require_split
+from penguins.data.describe import describe_columns
 from penguins.data.load import as_names, load_table
 from penguins.data.locate import table_digest
+from penguins.data.resolve import resolve_columns
 from penguins.data.table import Table
 from penguins.errors import WorkError
 from penguins.plots import confusion_matrix_figure, roc_figure, short_label
@@ -166,13 +168,14 @@ def log_and_verify_model(model: Pipeline, split: Split) -> None:
         raise WorkError(f"The model at {info.model_uri} does not score as the one that was fitted.")
 
 
-def main(parameters: Parameters) -> None:
+def main(asked: Parameters) -> None:
     """Fit, evaluate and log the regression in an MLflow run."""
-    with step_run(NAME, parameters, table_digest(parameters.data)) as run:
+    with step_run(NAME, asked, table_digest(asked.data)) as run:
+        parameters = resolve_columns(asked, PENGUINS, describe_columns, with_texts=True)
         table = load_table(parameters.data, columns_in_use(features=parameters.features, target=parameters.target))
         split = split_rows(table, parameters)
         log_table(table.frame, table.source, table.name, table.left_out, parameters.target)
-        record_fingerprint(NAME, parameters, table.digest)
+        record_fingerprint(NAME, asked, table.digest)
         model = fit(split, table, parameters.encoding)
         figures = evaluate(model, split)
         mlflow.log_metrics(figures)

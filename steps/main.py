@@ -44,13 +44,14 @@ class Parameters:
     data: Data = "penguins"
     steps: Annotated[
         tuple[str, ...],
-        Parameter(ListOf(Choice(("all", *sorted(EXPERIMENTS)))), "all, or which steps to run, as a list; the sweeps of other algorithms only run if named"),
+        Parameter(
+            ListOf(Choice(("all", *sorted(EXPERIMENTS)))),
+            "all, or which steps to run, as a list; all leaves out hdbscan_sweep and kmeans_sweep",
+        ),
     ] = ("all",)
     config: Annotated[
         str,
-        Parameter(
-            Text("the path of a YAML file", rf"{CHARACTER}*"), "a YAML file: step, then its parameters; empty for none"
-        ),
+        Parameter(Text("the path of a YAML file", rf"{CHARACTER}*"), "a YAML file: step, then its parameters; empty for none"),
     ] = ""
     test_size: TestSize = 0.2
     alphas: Alphas = DEFAULT_ALPHAS

@@ -27,8 +27,8 @@ from penguins.cli.steps import Step
 STEP = Step(
     "ridge_search",
     question="how heavy?",
-    holds="`best_cv_score`, `best_alpha`, a child run `alpha=0.05` … for each alpha, `cv_results.csv`, `alpha_curve.png`, the model "
-    "`best_estimator`",
+    holds="`best_cv_score`, `best_alpha`, a child run `alpha=0.05` … for each alpha, `cv_results.csv`, `alpha_curve.png`, the "
+    "model `best_estimator`",
     headline="best_cv_score",
     in_all=True,
     weight=2,
@@ -75,8 +75,10 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import shuffle
 
 from penguins.data.checks import columns_in_use, require_finite, require_numbers, require_rows, require_variety
+from penguins.data.describe import describe_columns
 from penguins.data.load import load_table
 from penguins.data.locate import table_digest
+from penguins.data.resolve import resolve_columns
 from penguins.data.table import Table
 from penguins.plots import error_by_alpha_figure
 from penguins.preprocessing import build_pipeline
@@ -141,13 +143,14 @@ def name_children(parent_id: str, experiment_id: str) -> None:
         client.log_batch(child.info.run_id, params=[Param("alpha", alpha)], tags=[RunTag(MLFLOW_RUN_NAME, f"alpha={alpha}")])
 
 
-def main(parameters: Parameters) -> None:
+def main(asked: Parameters) -> None:
     """Search, draw and log in an MLflow run."""
-    with step_run(NAME, parameters, table_digest(parameters.data)) as run:
+    with step_run(NAME, asked, table_digest(asked.data)) as run:
+        parameters = resolve_columns(asked, PENGUINS, describe_columns, with_texts=True)
         table = load_table(parameters.data, columns_in_use(features=parameters.features, target=parameters.target))
         require_usable(table, parameters)
         log_table(table.frame, table.source, table.name, table.left_out, parameters.target)
-        record_fingerprint(NAME, parameters, table.digest)
+        record_fingerprint(NAME, asked, table.digest)
         fitted, X = search_with_autologging(table, parameters)
         name_children(run.info.run_id, run.info.experiment_id)
         log_figure(error_by_alpha_figure(*errors_by_alpha(fitted), unit=parameters.target), "alpha_curve.png")

@@ -79,7 +79,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from penguins.data.checks import columns_in_use, require_both_sides, require_classes, require_other_names
+from penguins.data.describe_spark import describe_spark_columns
 from penguins.data.locate import table_digest
+from penguins.data.resolve import resolve_columns
 from penguins.data.spark_table import SparkTable, load_spark_table, quote_column, require_spark_finite
 from penguins.errors import InputError, WorkError
 from penguins.plots import confusion_matrix_figure, short_label
@@ -236,11 +238,15 @@ def load_model(uri: str, shared: str) -> PipelineModel:
     return load_spark_model(uri, shared) if shared else cast(PipelineModel, mlflow.spark.load_model(uri))
 
 
-def fit_and_log(session: SparkSession, columns: dict[str, str], shared: str, parameters: Parameters) -> dict[str, float]:
-    """Fit, evaluate and log the regression in the active run; return its metrics. `columns` maps columns to parameters."""
+def fit_and_log(session: SparkSession, shared: str, asked: Parameters) -> dict[str, float]:
+    """Fit, evaluate and log the regression in the active run; return its metrics."""
+    parameters = resolve_columns(asked, PENGUINS, lambda data: describe_spark_columns(session, data), with_texts=True)
+    columns = columns_in_use(features=parameters.features, target=parameters.target)
+    require_other_names(columns, [*OUTPUTS, *intermediate_columns(parameters.features)])
+    require_readable_names(columns)
     features, target = list(parameters.features), parameters.target
     table = load_spark_table(session, parameters.data, columns, target)
-    record_fingerprint(NAME, parameters, table.digest)
+    record_fingerprint(NAME, asked, table.digest)
     split = split_table(table, parameters)
     model = fit(split, table, features, parameters.max_iter)
     figures = evaluate(model, split.held_out)
@@ -259,14 +265,11 @@ def fit_and_log(session: SparkSession, columns: dict[str, str], shared: str, par
 def main(parameters: Parameters) -> None:
     """Fit, evaluate and log the regression in an MLflow run."""
     with step_run(NAME, parameters, table_digest(parameters.data)) as run, ExitStack() as stack:
-        columns = columns_in_use(features=parameters.features, target=parameters.target)
-        require_other_names(columns, [*OUTPUTS, *intermediate_columns(parameters.features)])
-        require_readable_names(columns)
         target = SparkTarget(parameters.spark)
         shared = shared_folder(target)
         session = stack.enter_context(spark_session(target))
         use_volume(session)
-        figures = fit_and_log(session, columns, shared, parameters)
+        figures = fit_and_log(session, shared, parameters)
         print_metrics(NAME, run, figures)
 
 

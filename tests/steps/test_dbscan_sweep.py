@@ -310,7 +310,10 @@ def test_a_model_that_an_executor_cannot_store_fails_its_run_and_its_group_and_t
     monkeypatch.setattr("penguins.sweep.model_files.save_model", save_model)
     assert step(dbscan_sweep, eps="0.7,0.9", log_from="executors") == 1
     printed = capfd.readouterr().err
-    assert "1 of 3 groups failed, 'Torgersen' for one: 1 of its models could not be stored: eps 0.9, min_samples 3: OSError" in printed
+    assert (
+        "1 of 3 groups failed, 'Torgersen' for one: 1 of its models could not be stored: eps 0.9, min_samples 3: OSError"
+        in printed
+    )
     sweep = store.only("dbscan_sweep")
     groups = store.children(sweep)
     assert statuses(groups) == {"Biscoe": "FINISHED", "Dream": "FINISHED", "Torgersen": "FAILED"}

@@ -134,14 +134,10 @@ LogFrom = Annotated[
     str,
     Parameter(Choice(("driver", "executors")), "where runs are logged: driver, or executors (inside the workers)"),
 ]
-Resume = Annotated[
-    bool, Parameter(Flag(), "true: continue an interrupted run with the same data, parameters and code")
-]
+Resume = Annotated[bool, Parameter(Flag(), "true: continue an interrupted run with the same data, parameters and code")]
 Spark = Annotated[
     str,
-    Parameter(
-        Text(SPARK_PHRASE, SPARK_TARGET), "where Spark runs: local[*], spark://…, sc://…, connect-local[2], or active"
-    ),
+    Parameter(Text(SPARK_PHRASE, SPARK_TARGET), "where Spark runs: local[*], spark://…, sc://…, connect-local[2], or active"),
 ]
 # An option of the scripts only, because `mlflow run` has its own.
 Experiment = Annotated[

@@ -42,7 +42,9 @@ def parse_argv(declared: type, argv: Sequence[str]) -> dict[str, str]:
             joined.append(token)
 
     parser = _Parser(prog=os.path.basename(sys.argv[0]), allow_abbrev=False, description=_first_line(declared.__doc__))
-    parser.add_argument(CHECK, action="store_true", default=argparse.SUPPRESS, help="only check the parameters, and run nothing")
+    parser.add_argument(
+        CHECK, action="store_true", default=argparse.SUPPRESS, help="only check the parameters, and run nothing"
+    )
     for parameter in known.values():
         text = f"{parameter.help} (default: {parameter.text or 'empty'})".replace("%", "%%")
         parser.add_argument(f"--{parameter.name}", metavar=parameter.name.upper(), default=argparse.SUPPRESS, help=text)
@@ -81,7 +83,12 @@ def check_command_line(entry_point: str, declared: type[P]) -> P:
 
 def step_refusal(step: str, texts: dict[str, str]) -> str:
     """Return the message with which the script of `step` would refuse these parameters, or an empty text."""
-    command = [sys.executable, str(PROJECT / "steps" / f"{step}.py"), CHECK, *[f"--{name}={text}" for name, text in texts.items()]]
+    command = [
+        sys.executable,
+        str(PROJECT / "steps" / f"{step}.py"),
+        CHECK,
+        *[f"--{name}={text}" for name, text in texts.items()],
+    ]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except (OSError, ValueError) as error:  # a null byte, or more than the system takes

@@ -11,8 +11,8 @@ from penguins.project import PROJECT
 class Step:
     """What a script declares of itself as `STEP`, with literal arguments; `declared_steps` reads them from the file.
 
-    `question` and `holds`, in Markdown, are its row in README. `headline` is the metric that `main` shows. `main` runs it unless
-    told otherwise if it is `in_all`, and starts those of the largest `weight` first, so that the last to end are short.
+    `question` and `holds`, in Markdown, are its row in README. `headline` is the metric that `main` shows. `main` runs it by
+    default if it is `in_all`, and starts those of the largest `weight` first, so that the last to end are short.
     `recovers` says whether it recovers its own stale runs.
     """
 

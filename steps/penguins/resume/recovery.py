@@ -3,7 +3,7 @@
 import os
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Collection
 from typing import Any
 
 import psutil
@@ -88,11 +88,11 @@ def end_stale_run(run: Run) -> None:
         MlflowClient().set_terminated(run.info.run_id, "KILLED")
 
 
-def end_stale_steps(stale: Run, except_step: str) -> None:
+def end_stale_steps(stale: Run, except_steps: Collection[str]) -> None:
     """End the open children of a stale run, and all under them, once their processes are gone.
 
-    The step `except_step` recovers its own run, unless its code has changed since. A step ends by itself soon after the process
-    that started it. Raises WorkError where one does not.
+    The steps `except_steps` recover their own runs, unless their code has changed since. A step ends by itself soon after the
+    process that started it. Raises WorkError where one does not.
     """
     for child in child_runs(stale.info.run_id, stale.info.experiment_id):
         until = time.monotonic() + GRACE_S
@@ -101,7 +101,8 @@ def end_stale_steps(stale: Run, except_step: str) -> None:
                 raise _in_use(child)
             time.sleep(POLL_S)
         tags = child.data.tags
-        recovers_itself = tags.get(STEP) == except_step and tags.get(CODE) == code_digest(except_step)
+        step = tags.get(STEP, "")
+        recovers_itself = step in except_steps and tags.get(CODE) == code_digest(step)
         if not recovers_itself and child.info.status != FINISHED:
             _end_with_children(MlflowClient().get_run(child.info.run_id))
 

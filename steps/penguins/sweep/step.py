@@ -4,9 +4,12 @@ from contextlib import ExitStack
 from typing import Any
 
 from mlflow.entities import Run
+from pyspark.sql import SparkSession
 
 from penguins.data.checks import columns_in_use, require_other_names, require_position
+from penguins.data.describe_spark import describe_spark_columns
 from penguins.data.locate import table_digest
+from penguins.data.resolve import resolve_columns
 from penguins.data.spark_table import SparkTable, load_spark_table, require_spark_degrees, require_spark_numbers
 from penguins.resume.fingerprint import step_fingerprint
 from penguins.resume.recovery import discard_run, end_runs_that_only_began, finished_run
@@ -20,24 +23,38 @@ from penguins.sweep.log_runs import end_open_runs
 from penguins.sweep.results import result_columns
 from penguins.sweep.settings import SweepSettings
 
+# The columns that `auto` stands for in the penguins.
+PENGUINS = {
+    "group_by": "island",
+    "features": ("bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g"),
+}
+
 
 def run_sweep_step(entry_point: str, algorithm: str, parameters: Any) -> None:
     """Cluster, choose and log in an MLflow run, with the parameters of a sweep of `algorithm`, a name in `ALGORITHMS`."""
-    settings = SweepSettings.from_parameters(algorithm, parameters)
     with step_run(entry_point, parameters, table_digest(parameters.data)) as run, end_open_runs(run), ExitStack() as stack:
-        columns = columns_in_use(features=settings.features, group_by=[settings.group_by] if settings.group_by else [])
-        require_other_names({settings.group_by: "group_by"}, result_columns(settings.of_algorithm))
-        if settings.metric == HAVERSINE:
-            require_position("features", settings.features)
         session = stack.enter_context(spark_session(SparkTarget(parameters.spark)))
         require_shared_store(parameters, session)
-        table = load_spark_table(session, parameters.data, columns, settings.group_by or None, ordered=True)
-        require_spark_numbers(table, "features", settings.features)
-        if settings.metric == HAVERSINE:
-            require_spark_degrees(table, "features", settings.features)
+        in_use = resolve_columns(parameters, PENGUINS, lambda data: describe_spark_columns(session, data), with_texts=False)
+        settings = SweepSettings.from_parameters(algorithm, in_use)
+        table = _load_table(session, parameters.data, settings)
         had_work = _sweep_or_show(entry_point, parameters, settings, run, table, n_parallel_tasks(session))
     if not had_work:  # after the block, which ends the run
         discard_run(run)
+
+
+def _load_table(session: SparkSession, data: str, settings: SweepSettings) -> SparkTable:
+    """Read the columns that the sweep uses. Raises InputError where they do not fit its parameters."""
+    is_sphere = settings.metric == HAVERSINE
+    columns = columns_in_use(features=settings.features, group_by=[settings.group_by] if settings.group_by else [])
+    require_other_names({settings.group_by: "group_by"}, result_columns(settings.of_algorithm))
+    if is_sphere:
+        require_position("features", settings.features)
+    table = load_spark_table(session, data, columns, settings.group_by or None, ordered=True)
+    require_spark_numbers(table, "features", settings.features)
+    if is_sphere:
+        require_spark_degrees(table, "features", settings.features)
+    return table
 
 
 def _sweep_or_show(

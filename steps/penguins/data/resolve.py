@@ -1,0 +1,38 @@
+"""The columns that a step uses where its parameters are `auto`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import mlflow
+
+from penguins.cli.parameters import BUNDLED, NONE, P, is_auto
+from penguins.cli.rules import to_text
+from penguins.data.auto import Column, choose_features
+from penguins.tracking.run import LONGEST_TAG
+
+
+def resolve_columns(
+    parameters: P, penguins: Mapping[str, Any], describe: Callable[[str], Sequence[Column]], with_texts: bool
+) -> P:
+    """Return a step's parameters with the names of columns in place of `auto`, and log them as tags of the active run.
+
+    `penguins` holds the columns for the bundled table by parameter. In another table `describe` says what the columns hold:
+    `features` are those of numbers and, if `with_texts`, of few distinct texts, that no other parameter names; nothing is
+    grouped. `group_by` becomes an empty text where nothing is grouped.
+    Raises InputError where no column can be a feature.
+    """
+    data: str = getattr(parameters, "data")  # noqa: B009  # P is any dataclass of parameters
+    columns = {name: getattr(parameters, name) for name in penguins}
+    auto = [name for name, value in columns.items() if is_auto(value)]
+    if data == BUNDLED:
+        columns |= {name: penguins[name] for name in auto}
+    else:
+        columns |= {name: "" for name in auto if name != "features"}
+    if columns.get("group_by") == NONE:
+        columns["group_by"] = ""
+    if "features" in auto and data != BUNDLED:
+        others = {name for key, name in columns.items() if key != "features" and name}
+        columns["features"] = choose_features(describe(data), others, with_texts)
+    mlflow.set_tags({name: (to_text(columns[name]) or NONE)[:LONGEST_TAG] for name in auto})
+    return replace(parameters, **columns)  # type: ignore[type-var]  # P is a dataclass
