@@ -1,7 +1,7 @@
 """Rewrite the files that repeat what the steps declare: `python docs/generate.py`; with `--check`, only name the stale ones.
 
-These are MLproject, the table of entry points in README.md, that of parameters in docs/parameters.md, the tasks and parameters in
-databricks.yml, and the lists of steps in pyproject.toml. Except for MLproject, the generated parts stand between two markers.
+These are MLproject, the table of entry points in README.md, that of parameters in docs/parameters.md, the tasks and parameters
+in databricks.yml, and the lists of steps in pyproject.toml. Except for MLproject, the generated parts stand between two markers.
 """
 
 import re
@@ -120,7 +120,9 @@ PARTS: dict[str, dict[str, Callable[[], str]]] = {
     "databricks.yml": {
         "parameters": job_parameters,
         "tasks on serverless compute": lambda: tasks("environment_key: default", is_first=True),
-        "tasks on a job cluster": lambda: tasks("job_cluster_key: default\nlibraries:\n  - requirements: ./requirements-databricks.txt", is_first=False),
+        "tasks on a job cluster": lambda: tasks(
+            "job_cluster_key: default\nlibraries:\n  - requirements: ./requirements-databricks.txt", is_first=False
+        ),
     },
     "pyproject.toml": {"banned": banned_imports, "forbidden": forbidden_modules, "strict": strict_modules},
 }

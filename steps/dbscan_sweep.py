@@ -2,8 +2,8 @@
 
 Needs columns of numbers (`features`) and, to treat groups apart, a column of groups (`group_by`). Spark clusters group by
 group, each in its own scaled space, and chooses the most stable clustering. Logs a run for each group and under it one for each
-value, with the indices and the fitted model; on the sweep's own run the table of all results (`results.csv`, `results.json`) and
-the picture of the indices (`metrics_by_eps.png`).
+value, with the indices and the fitted model; on the sweep's own run the table of all results (`results.csv`, `results.json`)
+and the picture of the indices (`metrics_by_eps.png`).
 """
 
 from dataclasses import dataclass

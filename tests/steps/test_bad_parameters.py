@@ -1,13 +1,13 @@
 """Every parameter of every step with each kind of value that breaks its rule, and command lines that cannot be read."""
 
-import dataclasses
 from types import ModuleType
 
 import dbscan_sweep
 import pytest
 from step_modules import STEPS
 
-from penguins.cli.parameters import AutoOr, Choice, Flag, Integer, ListOf, Real, Text, parse_parameters
+from penguins.cli.parameters import Declared, declared_parameters, parse_parameters
+from penguins.cli.rules import AutoOr, Choice, Flag, Integer, ListOf, Real, Text
 from penguins.cli.script import run_entry_point
 from penguins.errors import InputError
 from penguins.text import one_line, quote
@@ -34,25 +34,25 @@ AUTO = ["auto:", "auto:1", "auto:201", "auto:2.5", "auto:x", "auto,0.5", "Auto",
 SPARKS = ["laptop", "local[0]", "local[-1]", "local[*", "local[*]; rm -rf x", "$(touch x)", "spark:/h", "http://h", "local [2]"]
 
 
-def bad_texts(field: "dataclasses.Field[object]") -> list[str]:
+def bad_texts(field: Declared) -> list[str]:
     """Return the texts that break the rule of a parameter."""
-    rule = field.metadata["rule"]
+    rule = field.rule
     if isinstance(rule, AutoOr):
-        return LISTS[Real] + AUTO
+        return LISTS[type(rule.values.item)] + AUTO
     if isinstance(rule, ListOf):
         return LISTS[type(rule.item)]
     if field.name == "spark":
         return [*UNSTORABLE, "", " ", *SPARKS]
     if isinstance(rule, Text):
-        may_be_empty = field.name in ("config", "experiment")
+        may_be_empty = field.name in ("config", "experiment", "group_by")
         return UNSTORABLE + ([] if may_be_empty else ["", " "]) + (["x" * 257] if field.name == "experiment" else [])
     return TEXTS[type(rule)]
 
 
 def bad_parameters(module: ModuleType) -> list[tuple[str, str, str]]:
     """Return the name, a bad text and the rule, as a phrase, of each parameter of a step."""
-    fields = dataclasses.fields(module.Parameters)
-    return [(field.name, text, field.metadata["rule"].phrase) for field in fields for text in bad_texts(field)]
+    declared = declared_parameters(module.Parameters).values()
+    return [(one.name, text, one.rule.phrase) for one in declared for text in bad_texts(one)]
 
 
 def test_there_are_many_kinds_of_bad_parameters() -> None:

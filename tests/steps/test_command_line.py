@@ -1,6 +1,5 @@
 """The steps' own parameters and scripts: their rules, their defaults, and a refusal before anything heavy is imported."""
 
-import dataclasses
 import subprocess
 import sys
 import time
@@ -12,7 +11,7 @@ from servers import environment
 from step_modules import BY_NAME, STEPS
 from stores import Steps, Store
 
-from penguins.cli.parameters import parse_parameters, to_texts
+from penguins.cli.parameters import declared_parameters, parse_parameters, to_texts
 from penguins.cli.script import step_refusal
 from penguins.errors import WRONG_INPUT, InputError
 from penguins.project import PROJECT
@@ -51,7 +50,8 @@ def test_a_step_refuses_a_value_that_breaks_the_rule_of_its_parameter(step: str,
 def test_the_defaults_of_a_step_are_written_as_declared_and_read_back_the_same(module: ModuleType) -> None:
     texts = to_texts(module.Parameters())
     assert parse_parameters(module.Parameters, texts) == module.Parameters()
-    assert texts == {f.name: f.metadata["default"] for f in dataclasses.fields(module.Parameters) if f.name != "experiment"}
+    declared = declared_parameters(module.Parameters).values()
+    assert texts == {one.name: one.text for one in declared if one.name != "experiment"}
 
 
 @pytest.mark.parametrize(("argument", "code", "lines"), [("--help", 0, 0), ("--seed=x", 2, 1)])
@@ -102,7 +102,35 @@ def test_a_refusal_is_recorded_on_the_run_that_mlflow_run_has_opened(
 
 @pytest.mark.parametrize(
     ("texts", "expected"),
-    [({"cv": "1"}, "The 'cv' parameter must be an integer in [2, 10000]. Got '1' instead."), ({"cv": "2", "seed": "1"}, "")],
+    [
+        ({"cv": "1"}, "The 'cv' parameter must be an integer in [2, 10000]. Got '1' instead."),
+        ({"cv": "2", "seed": "1"}, ""),
+        ({"target": "\0"}, "The 'target' parameter must be text without a null character. Got '\\x00' instead."),
+        ({"target": "x" * 200_000}, "The parameters cannot be passed on a command line: [Errno 7] Argument list too long"),
+    ],
 )
 def test_a_step_can_be_asked_whether_it_would_refuse_parameters(texts: dict[str, str], expected: str) -> None:
-    assert step_refusal("ridge_search", texts) == expected
+    assert step_refusal("ridge_search", texts).partition(":")[0] == expected.partition(":")[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "line"),
+    [
+        (["--check"], 0, ""),
+        (["--check", "--cv=2", "--target", "weight"], 0, ""),
+        (["--cv", "1", "--check"], 2, "error: The 'cv' parameter must be an integer in [2, 10000]. Got '1' instead.\n"),
+        (["--check", "--data=cars.csv"], 2, "error: The 'target' parameter must name the column to predict in a table of your "
+         "own. Got 'auto' instead, which is for the penguins: give, for example, target=price for 'cars.csv'.\n"),
+    ],
+)  # fmt: skip
+def test_a_script_can_only_check_its_parameters_and_then_records_nothing(
+    store: Store, arguments: list[str], code: int, line: str
+) -> None:
+    opened = store.client.create_run(store.client.get_experiment_by_name("penguins").experiment_id)
+    variables = environment(MLFLOW_RUN_ID=opened.info.run_id, MLFLOW_TRACKING_URI=store.uri)
+    command = [sys.executable, script("ridge_search"), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=variables)
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", line)
+    [run] = store.runs()
+    assert run.info.status == "RUNNING"
+    assert "error" not in run.data.tags

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from step_modules import BY_NAME
 
+ALL = tuple(sorted(name for name, step in main.EXPERIMENTS.items() if step.in_all))
 ENTRIES: dict[str, dict[str, Any]] = {
-    step: dict.fromkeys(("data", "test_size", "alphas", "eps", "target")) for step in main.STEPS
+    step: dict.fromkeys(("data", "test_size", "alphas", "eps", "target")) for step in main.EXPERIMENTS
 }
 TARGET = {"test_size": "0.3", "target": "kind"}
 
@@ -16,12 +17,15 @@ TARGET = {"test_size": "0.3", "target": "kind"}
 @pytest.mark.parametrize(
     ("steps", "data", "config", "expected"),
     [
-        (("all",), "penguins", {}, main.STEPS),
-        (("all",), "penguins", {"ridge_search": {}}, main.STEPS),
+        (("all",), "penguins", {}, ALL),
+        (("all",), "penguins", {"ridge_search": {}}, ALL),
         (("all",), "t.csv", {"ridge_search": {}}, ("ridge_search",)),
-        (("all",), "t.csv", {}, main.STEPS),
+        (("all",), "t.csv", {}, ALL),
         (("dbscan_sweep",), "t.csv", {"ridge_search": {}}, ("dbscan_sweep",)),
-        (("ridge_search", "all"), "penguins", {}, main.STEPS),
+        (("ridge_search", "all"), "penguins", {}, ALL),
+        (("kmeans_sweep",), "penguins", {}, ("kmeans_sweep",)),
+        (("all", "kmeans_sweep"), "penguins", {}, tuple(sorted([*ALL, "kmeans_sweep"]))),
+        (("all",), "t.csv", {"kmeans_sweep": {}}, ("kmeans_sweep",)),
     ],
 )
 def test_the_steps_are_those_asked_for_else_of_the_configuration_of_a_table_of_ones_own_else_all(
@@ -49,8 +53,11 @@ def test_a_step_gets_the_parameters_of_main_that_it_takes_and_no_other_steps_con
     assert (found["data"], found["test_size"]) == ("t.csv", "0.2")
 
 
-def test_main_runs_every_other_step() -> None:
-    assert set(main.HEADLINES) == set(BY_NAME) - {"main"}
+def test_main_knows_every_other_step_runs_the_four_and_starts_the_longest_first() -> None:
+    assert set(main.EXPERIMENTS) == set(BY_NAME) - {"main"}
+    assert ALL == ("dbscan_sweep", "logistic_regression", "ridge_search", "spark_logistic_regression")
+    assert main.chosen_steps(main.Parameters(), {})[0] == "dbscan_sweep"
+    assert all(step.headline for step in main.EXPERIMENTS.values())
 
 
 def test_the_summary_has_a_row_for_each_step_in_alphabetical_order() -> None:

@@ -1,10 +1,11 @@
 """The project's files agree: MLproject, README, the environments and the scripts declare the same things."""
 
-import dataclasses
+import importlib.util
 import re
 import tomllib
 from importlib.metadata import distribution, distributions
 from pathlib import Path
+from types import ModuleType
 
 import pandas as pd
 import pytest
@@ -15,6 +16,8 @@ from packaging.version import Version
 from step_modules import STEPS
 from stores import SEED_ROWS
 
+from penguins.cli.parameters import declared_parameters
+from penguins.cli.steps import declared_steps
 from penguins.project import PROJECT
 
 MLPROJECT = yaml.safe_load((PROJECT / "MLproject").read_text())
@@ -25,13 +28,48 @@ TABLE = (PROJECT / "docs" / "parameters.md").read_text()
 def declarations() -> dict[str, dict[str, str]]:
     """Return the defaults of the parameters that each step declares."""
     return {
-        module.NAME: {
-            field.name: field.metadata["default"]
-            for field in dataclasses.fields(module.Parameters)
-            if field.name != "experiment"
-        }
+        module.NAME: {name: one.text for name, one in declared_parameters(module.Parameters).items() if name != "experiment"}
         for module in STEPS
     }
+
+
+@pytest.fixture(scope="module")
+def generator() -> ModuleType:
+    """docs/generate.py as a module."""
+    spec = importlib.util.spec_from_file_location("generate", PROJECT / "docs" / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_generated_files_are_those_of_the_declarations(generator: ModuleType) -> None:
+    assert generator.stale_files() == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "line"), [("MLproject", "seed: {type: float, default: 0}"), ("pyproject.toml", "kmeans_sweep")]
+)
+def test_a_file_that_differs_from_the_declarations_is_written_anew(
+    generator: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, line: str
+) -> None:
+    for file in generator.generated_files():
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_text((PROJECT / file).read_text())
+    monkeypatch.setattr(generator, "PROJECT", tmp_path)
+    text = (tmp_path / name).read_text()
+    (tmp_path / name).write_text(text.replace(line, "stale"))
+    assert generator.stale_files() == {name: text}
+
+
+def test_a_file_without_its_marker_is_refused(generator: ModuleType) -> None:
+    with pytest.raises(ValueError, match="the marker 'generated: steps' occurs 0 times"):
+        generator.replace_part("no marker\n", "steps", "x")
+
+
+def test_every_script_declares_itself_under_the_name_of_its_file() -> None:
+    assert {module.NAME: module.STEP for module in STEPS} == declared_steps()
 
 
 def test_mlproject_has_every_step_with_its_parameters_and_defaults() -> None:
@@ -54,13 +92,11 @@ def test_every_command_passes_every_parameter_to_the_step_of_its_name() -> None:
 
 
 def test_the_table_of_parameters_is_that_of_the_declarations() -> None:
-    rows = TABLE.split("<!-- parameters -->")[1].split("<!-- /parameters -->")[0].splitlines()[3:]
+    rows = TABLE.split("<!-- generated: parameters -->")[1].split("<!-- end of generated -->")[0].splitlines()[3:]
     written: dict[str, dict[str, str]] = {name: {} for name in declarations()}
-    meanings = {(f.name, f.metadata["default"]): f.metadata["help"] for m in STEPS for f in dataclasses.fields(m.Parameters)}
     for row in rows:
-        parameter, default, steps, meaning = (cell.strip() for cell in row.strip("|").split(" |"))
+        parameter, default, steps, _ = (cell.strip() for cell in row.strip("|").split(" |"))
         name, value = parameter.strip("`"), default.strip("`")
-        assert meaning == meanings[name, value]
         for step in written if steps == "all" else re.findall(r"`(\w+)`", steps):
             assert name not in written[step]
             written[step][name] = value
@@ -180,16 +216,6 @@ def test_the_bundled_penguins_are_those_of_their_package_in_the_order_of_seaborn
     assert bundled.shape == (344, 7)
     assert len(bundled.dropna()) == 333
     pd.testing.assert_frame_equal(bundled, expected)
-
-
-def test_the_settings_of_the_linters_and_of_pytest_name_every_step() -> None:
-    settings = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]
-    steps = set(declarations())
-    assert set(settings["ruff"]["lint"]["flake8-tidy-imports"]["banned-api"]) == steps
-    [contract] = [one for one in settings["importlinter"]["contracts"] if one["name"] == "The package does not know the steps"]
-    assert set(contract["forbidden_modules"]) == steps
-    [names] = re.findall(r"\(penguins\|([\w|]+)\)", settings["pytest"]["ini_options"]["filterwarnings"][-1])
-    assert set(names.split("|")) == steps
 
 
 def test_no_document_holds_a_placeholder() -> None:

@@ -89,9 +89,12 @@ def step_refusal(step: str, texts: dict[str, str]) -> str:
         CHECK,
         *[f"--{name}={text}" for name, text in texts.items()],
     ]
+    for name, text in texts.items():
+        if "\0" in text:  # no command line takes it
+            return f"The {quote(name)} parameter must be text without a null character. Got {quote(text)} instead."
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except (OSError, ValueError) as error:  # a null byte, or more than the system takes
+    except OSError as error:  # more than the system takes
         return f"The parameters cannot be passed on a command line: {one_line(error)}."
     return "" if done.returncode == 0 else done.stderr.strip().removeprefix(ERROR_PREFIX)
 

@@ -3,7 +3,7 @@
 import os
 import shlex
 import time
-from collections.abc import Mapping, Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import psutil

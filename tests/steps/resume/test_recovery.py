@@ -169,7 +169,7 @@ def test_the_steps_of_a_stale_main_are_ended_with_all_under_them_except_the_one_
     finished = new_run("FINISHED", under | {STEP: "logistic_regression"})
     of_ridge, group = (new_run(tags={PARENT_TAG: run.info.run_id}) for run in (ridge, sweep))
     of_group = new_run(tags={PARENT_TAG: group.info.run_id})
-    end_stale_steps(main, except_step="dbscan_sweep")
+    end_stale_steps(main, ["dbscan_sweep"])
     runs = (ridge, of_ridge, sweep, group, of_group, finished)
     statuses = [store.client.get_run(run.info.run_id).info.status for run in runs]
     of_sweep = "RUNNING" if code == "same" else "KILLED"
@@ -182,7 +182,7 @@ def test_a_step_of_a_stale_main_that_does_not_end_is_an_error(new_run: NewRun, m
     main = new_run()
     step = new_run(tags={PARENT_TAG: main.info.run_id, STEP: "ridge_search"} | heartbeat_tags())
     with pytest.raises(WorkError, match=f"The run {step.info.run_id} does this work and is alive"):
-        end_stale_steps(main, except_step="dbscan_sweep")
+        end_stale_steps(main, ["dbscan_sweep"])
 
 
 PARAMETERS = dbscan_sweep.Parameters(eps=(0.5, 0.9))

@@ -98,7 +98,7 @@ def test_what_is_no_file_is_refused(entries: dict[str, dict[str, object]], confi
         ("dbscan_sweep", "min_coverage", "2", "a float in [0, 1]"),
         ("dbscan_sweep", "features", "''", "a list without"),
         ("logistic_regression", "test_size", "2", "a float in (0, 1)"),
-        ("logistic_regression", "target", '"\\0"', "the name of a column"),
+        ("logistic_regression", "target", '"\\0"', "text without a null character"),
         ("ridge_search", "seed", "some", "an integer in"),
         ("ridge_search", "cv", "1", "an integer in"),
         ("spark_logistic_regression", "max_iter", "[1, 2]", "an integer in"),

@@ -1,10 +1,32 @@
 """The parameters of a step: what is read, what is refused and in which words, and how a value is written."""
 
+import dataclasses
 from dataclasses import dataclass
+from typing import Annotated
 
 import pytest
 
 from penguins.cli.parameters import (
+    DEFAULT_EPS,
+    Data,
+    Eps,
+    Experiment,
+    GroupBy,
+    MinCoverage,
+    MinSamples,
+    Models,
+    Parameter,
+    Predictors,
+    Resume,
+    Seed,
+    Spark,
+    declared_parameters,
+    is_auto,
+    parse_parameters,
+    require_target,
+    to_texts,
+)
+from penguins.cli.rules import (
     COLUMN,
     COLUMNS,
     FRACTION,
@@ -18,17 +40,7 @@ from penguins.cli.parameters import (
     ListOf,
     Real,
     Rule,
-    data_parameter,
-    eps_parameter,
-    experiment_parameter,
-    min_samples_parameter,
-    parameter,
-    parse_parameters,
-    resume_parameter,
-    seed_parameter,
-    spark_parameter,
     to_text,
-    to_texts,
 )
 from penguins.errors import InputError
 from penguins.text import quote
@@ -40,17 +52,18 @@ MODELS = Choice(("all", "best", "none"))
 class Parameters:
     """The parameters of a step that has one of each kind."""
 
-    data: str = data_parameter()
-    group_by: str = parameter("island", COLUMN, "a column")
-    features: tuple[str, ...] = parameter("a,b", COLUMNS, "columns")
-    eps: tuple[float, ...] = eps_parameter()
-    min_samples: tuple[int, ...] = min_samples_parameter()
-    min_coverage: float = parameter("0.5", Real(0, 1, closed=True), "a share")
-    models: str = parameter("all", MODELS, "a choice")
-    resume: bool = resume_parameter()
-    seed: int = seed_parameter()
-    spark: str = spark_parameter()
-    experiment: str = experiment_parameter()
+    data: Data = "penguins"
+    group_by: GroupBy = "island"
+    kind: Annotated[str, Parameter(COLUMN, "a column")] = "kind"
+    features: Predictors = ("a", "b")
+    eps: Eps = DEFAULT_EPS
+    min_samples: MinSamples = (3,)
+    min_coverage: MinCoverage = 0.5
+    models: Models = "all"
+    resume: Resume = False
+    seed: Seed = 0
+    spark: Spark = "local[*]"
+    experiment: Experiment = ""
 
 
 @pytest.mark.parametrize(
@@ -125,8 +138,8 @@ def test_eps_must_be_positive_numbers_without_repetition(text: str) -> None:
         ("models", "", "one of all, best, none"),
         ("resume", "maybe", "true or false"),
         ("features", "a,a", "a list without repetition"),
-        ("group_by", " ", "the name of a column"),
-        ("group_by", "null\0byte", "the name of a column"),
+        ("kind", " ", "the name of a column"),
+        ("group_by", "null\0byte", "the name of a column, auto or none"),
         ("data", "", "penguins, or the path or URI of a table"),
         ("spark", "local[0]", "a master such as local[*]"),
         ("spark", "laptop", "a master such as local[*]"),
@@ -210,3 +223,24 @@ def test_a_value_is_written_in_its_shortest_form(value: object, text: str) -> No
 )  # fmt: skip
 def test_a_list_of_names_is_read_as_it_was_written(names: list[str]) -> None:
     assert COLUMNS.parse(to_text(tuple(names))) == tuple(names)
+
+
+def test_a_parameter_is_declared_by_its_type_and_its_default() -> None:
+    found = declared_parameters(Parameters)
+    assert list(found) == [field.name for field in dataclasses.fields(Parameters)]
+    assert (found["kind"].rule, found["kind"].help, found["kind"].default) == (COLUMN, "a column", "kind")
+    assert (found["eps"].text, found["resume"].text, found["spark"].text) == (to_text(DEFAULT_EPS), "false", "local[*]")
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [("auto", True), (("auto",), True), ("automatic", False), (("auto", "b"), False), ("", False)]
+)
+def test_a_column_or_a_list_of_columns_may_be_automatic(value: object, expected: bool) -> None:
+    assert is_auto(value) == expected
+
+
+def test_a_table_of_ones_own_needs_a_target() -> None:
+    require_target("penguins", "auto")
+    require_target("cars.csv", "price")
+    with pytest.raises(InputError, match=r"^The 'target' parameter must name the column to predict .* for 'cars.csv'\.$"):
+        require_target("cars.csv", "auto")

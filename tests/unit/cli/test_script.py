@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from penguins.cli.parameters import eps_parameter, min_samples_parameter, seed_parameter
+from penguins.cli.parameters import DEFAULT_EPS, Eps, MinSamples, Seed
 from penguins.cli.script import parse_argv, run_entry_point, run_script
 from penguins.errors import FAILED_WORK, WRONG_INPUT, InputError, WorkError
 
@@ -17,9 +17,9 @@ class Parameters:
     Not part of the help.
     """
 
-    eps: tuple[float, ...] = eps_parameter()
-    min_samples: tuple[int, ...] = min_samples_parameter()
-    seed: int = seed_parameter()
+    eps: Eps = DEFAULT_EPS
+    min_samples: MinSamples = (3,)
+    seed: Seed = 0
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +35,7 @@ def _no_run(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--seed=1", "--eps", "0.1"], {"seed": "1", "eps": "0.1"}),
         (["--eps="], {"eps": ""}),
         ([], {}),
+        (["--check", "--seed=1"], {"seed": "1"}),
     ],
 )
 def test_a_value_follows_its_name_and_may_begin_with_a_dash(argv: list[str], texts: dict[str, str]) -> None:
