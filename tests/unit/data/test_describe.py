@@ -87,11 +87,12 @@ def test_a_column_is_described_as_it_would_be_read(case: str) -> None:
         assert (len(table.frame), table.left_out) == (n_rows - n_missing, n_missing)
 
 
-def test_the_bundled_penguins_have_four_measures_a_year_and_three_texts() -> None:
+def test_the_bundled_penguins_have_four_measures_and_three_texts() -> None:
     described = {column.name: column for column in describe_columns("penguins")}
     assert {column.n_rows for column in described.values()} == {344}
     assert described["sex"] == Column("sex", "text", 344, n_missing=11, n_distinct=2)
     assert described["body_mass_g"].n_missing == 2
+    assert sum(column.kind == "number" for column in described.values()) == 4
     assert [name for name, column in described.items() if column.kind == "text"] == ["species", "island", "sex"]
 
 
