@@ -1,7 +1,7 @@
 """Rewrite the files that repeat what the steps declare: `python docs/generate.py`; with `--check`, only name the stale ones.
 
 These are MLproject, the table of entry points in README.md, that of parameters in docs/parameters.md, the tasks and parameters
-in databricks.yml, and the lists of steps in pyproject.toml. Except for MLproject, the generated parts stand between two markers.
+in databricks.yml, and the lists of steps in pyproject.toml. Apart from MLproject, generated parts stand between two markers.
 """
 
 import re
