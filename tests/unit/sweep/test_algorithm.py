@@ -13,13 +13,13 @@ from sklearn.preprocessing import StandardScaler
 from penguins.cli.rules import Auto
 from penguins.project import PROJECT
 from penguins.sweep.algorithm import ALGORITHMS, Algorithm, Space
-from penguins.sweep.fit import SweepFit, fit_grid
+from penguins.sweep.fit import Grid, SweepFit, fit_grid
 from penguins.sweep.nearest import NearestRecords, load_nearest
 
 DBSCAN_, HDBSCAN_, KMEANS_ = (ALGORITHMS[name] for name in ("dbscan", "hdbscan", "kmeans"))
 FEATURES = ["bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g"]
 ISLANDS = ["Biscoe", "Dream", "Torgersen"]
-GRIDS = {
+GRIDS: dict[str, Grid] = {
     "dbscan": {"eps": (0.3, 0.7, 1.1), "min_samples": (2, 5)},
     "hdbscan": {"min_cluster_size": (3, 8, 20), "min_samples": (1, 4)},
     "kmeans": {"n_clusters": (2, 3, 5)},
