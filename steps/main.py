@@ -24,7 +24,7 @@ from penguins.cli.parameters import (
     TestSize,
 )
 from penguins.cli.rules import CHARACTER, Choice, ListOf, Text
-from penguins.cli.script import check_command_line, run_script
+from penguins.cli.script import check_command_line, run_script, step_refusal
 from penguins.cli.steps import Step, declared_steps
 
 STEP = Step(
@@ -88,7 +88,7 @@ from penguins.cli.parameters import to_texts
 from penguins.cli.rules import to_text
 from penguins.cli.signals import POLL_S, terminate_children
 from penguins.data.locate import BUNDLED, absolute_data_path, require_exists, table_digest
-from penguins.errors import WorkError
+from penguins.errors import InputError, WorkError
 from penguins.project import PROJECT
 from penguins.resume.fingerprint import Fingerprint, fingerprint_from_texts, step_fingerprint
 from penguins.resume.recovery import (
@@ -136,6 +136,13 @@ def step_parameters(
     own, defaults = to_texts(parameters), to_texts(Parameters())
     texts = {name: text for name, text in own.items() if name in entries[step]}
     return texts | {name: text for name, text in config.get(step, {}).items() if own.get(name) == defaults.get(name)}
+
+
+def require_accepted(texts: Mapping[str, dict[str, str]]) -> None:
+    """Raise InputError where a step would refuse its parameters, for example for the want of a target in a table of one's own."""
+    for step, of_step in texts.items():
+        if why := step_refusal(step, of_step):
+            raise InputError(f"{why} It is for {step}: write it to a file for 'config', or name other steps in 'steps'.")
 
 
 def run_step(step: str, texts: dict[str, str], parent: Run, env_manager: str) -> StepResult:
@@ -276,6 +283,7 @@ def main(parameters: Parameters) -> None:
         for of_step in texts.values():
             require_exists(of_step["data"])
             of_step["data"] = absolute_data_path(of_step["data"])
+        require_accepted(texts)
         finished = recover(parameters, texts, parent)
         left = [step for step in texts if step not in finished]
         log_summary([*run_steps(left, texts, parameters.env_manager, parent), *finished.values()], parent)

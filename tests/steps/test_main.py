@@ -6,6 +6,7 @@ import main
 import pandas as pd
 import pytest
 from step_modules import BY_NAME
+from stores import Steps, Store
 
 ALL = tuple(sorted(name for name, step in main.EXPERIMENTS.items() if step.in_all))
 ENTRIES: dict[str, dict[str, Any]] = {
@@ -72,3 +73,15 @@ def test_the_summary_has_a_row_for_each_step_in_alphabetical_order() -> None:
     assert table["headline_metric"].tolist() == ["groups_with_best_eps", "best_cv_score"]
     assert table["duration"].tolist() == [0.0, 1.3]
     assert pd.isna(table["value"].tolist()[0])
+
+
+def test_a_step_that_would_refuse_its_parameters_stops_main_before_any_step_starts(
+    store: Store, step: Steps, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pd.DataFrame({"a": [1.0, 2.0], "b": [2.0, 1.0]}).to_csv("own.csv", index=False)
+    assert step(main, data="own.csv", steps="ridge_search,dbscan_sweep") == 2
+    why = capfd.readouterr().err
+    assert why.startswith("error: The 'target' parameter must name the column to predict in a table of your own. Got 'auto'")
+    assert why.endswith("It is for ridge_search: write it to a file for 'config', or name other steps in 'steps'.\n")
+    [run] = store.runs()
+    assert (run.info.run_name, run.info.status) == ("main", "FAILED")
