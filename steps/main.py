@@ -139,7 +139,7 @@ def step_parameters(
 
 
 def require_accepted(texts: Mapping[str, dict[str, str]]) -> None:
-    """Raise InputError where a step would refuse its parameters, for example for the want of a target in a table of one's own."""
+    """Raise InputError where a step would refuse its parameters, for example in a table of one's own without a target."""
     for step, of_step in texts.items():
         if why := step_refusal(step, of_step):
             raise InputError(f"{why} It is for {step}: write it to a file for 'config', or name other steps in 'steps'.")
