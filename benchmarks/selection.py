@@ -1,8 +1,8 @@
 """How well each rule chooses eps: the adjusted Rand index of the chosen clustering with the known clusters of many tables.
 
 For each table: every rule on the grid of `eps=auto`, the best value of that grid if one knew it, HDBSCAN of scikit-learn
-without tuning, and the plain default: S_Dbw on the default list of eps. Records that are noise in truth are left out of the
-index; records that a clustering calls noise count as one more cluster.
+without tuning, the sweeps of HDBSCAN and k-means with their defaults, and the plain default: S_Dbw on the default list of eps.
+Records that are noise in truth are left out of the index; records that a clustering calls noise count as one more cluster.
 """
 
 import json
@@ -16,16 +16,21 @@ from sklearn.cluster import HDBSCAN
 from sklearn.metrics import adjusted_rand_score
 from sklearn.preprocessing import StandardScaler
 
+from penguins.cli.rules import Auto
 from penguins.clustering.dbscan import dbscan
 from penguins.clustering.doubts import Candidate
 from penguins.clustering.eps_grid import propose_eps
 from penguins.clustering.indices import HIGHEST_IS_BEST, evaluate
 from penguins.clustering.selection import STABILITY, choose
+from penguins.sweep.algorithm import ALGORITHMS
+from penguins.sweep.fit import Grid, fit_grid
 
 N_VALUES, MIN_COVERAGE = 40, 0.5
 DEFAULT_EPS = (0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1.1, 1.3, 1.5)
 RULES = (STABILITY, *HIGHEST_IS_BEST)
 BEST, HDBSCAN_ALONE = "best of the grid", "HDBSCAN"
+HDBSCAN_SWEEP, KMEANS_SWEEP = "sweep of HDBSCAN, stability", "sweep of k-means, silhouette"
+N_CLUSTERS = (2, 3, 4, 5, 6, 8, 10)
 ON_DEFAULT_LIST = {f"{rule}, default list": rule for rule in (STABILITY, "s-dbw")}
 
 
@@ -49,6 +54,13 @@ def agreement_of_choice(truth: np.ndarray, tried: Sequence[Candidate], rule: str
     return 0.0 if position is None else agreement(truth, tried[position].labels)
 
 
+def agreement_of_sweep(truth: np.ndarray, X: np.ndarray, algorithm: str, grid: Grid, rule: str, min_coverage: float) -> float:
+    """Return the agreement of the clustering that a sweep of an algorithm chooses."""
+    found = fit_grid(ALGORITHMS[algorithm], X, grid)
+    position = found.choose(rule, min_coverage).position
+    return 0.0 if position is None else agreement(truth, found.clusterings[position].labels)
+
+
 def scores_of_table(X: np.ndarray, truth: np.ndarray, min_samples: int) -> dict[str, float]:
     """Return the agreement of every rule on one table."""
     X = StandardScaler().fit_transform(X)
@@ -58,6 +70,9 @@ def scores_of_table(X: np.ndarray, truth: np.ndarray, min_samples: int) -> dict[
         BEST: max(agreement(truth, one.labels) for one in tried),
         HDBSCAN_ALONE: agreement(truth, HDBSCAN(min_cluster_size=smallest, copy=True).fit_predict(X)),
     }
+    sizes: Grid = {"min_cluster_size": Auto(), "min_samples": (min_samples,)}
+    scores[HDBSCAN_SWEEP] = agreement_of_sweep(truth, X, "hdbscan", sizes, STABILITY, MIN_COVERAGE)
+    scores[KMEANS_SWEEP] = agreement_of_sweep(truth, X, "kmeans", {"n_clusters": N_CLUSTERS}, "silhouette", 0.0)
     scores |= {rule: agreement_of_choice(truth, tried, rule) for rule in RULES}
     on_list = candidates(X, DEFAULT_EPS, min_samples)
     return scores | {name: agreement_of_choice(truth, on_list, rule) for name, rule in ON_DEFAULT_LIST.items()}
