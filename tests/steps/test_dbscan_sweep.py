@@ -280,7 +280,7 @@ def test_groups_that_cannot_be_computed_fail_alone_and_are_counted(
     penguins = pd.read_csv(SEED_ROWS)
     penguins.loc[penguins["island"] == "Dream", "bill_depth_mm"] = np.inf
     penguins.to_csv("broken.csv", index=False)
-    assert step(dbscan_sweep, data="broken.csv", eps="0.5,0.9", models="none") == 1
+    assert step(dbscan_sweep, data="broken.csv", group_by="island", eps="0.5,0.9", models="none") == 1
     assert "2 of 3 groups failed, 'Dream' for one: infinite values" in capfd.readouterr().err
     sweep = store.only("dbscan_sweep")
     assert sweep.info.status == "FAILED"

@@ -27,7 +27,9 @@ def test_its_run_has_the_metrics_artifacts_and_dataset_of_the_interface(
     run = store.only("logistic_regression")
     assert run.info.status == "FINISHED"
     assert set(run.data.metrics) >= {"train_acc", "eval_acc", "auc_score"}
-    assert run.data.params["features"] == "bill_length_mm,bill_depth_mm,flipper_length_mm,body_mass_g,island,species"
+    assert (run.data.params["target"], run.data.params["features"]) == ("auto", "auto")
+    assert run.data.tags["features"] == "bill_length_mm,bill_depth_mm,flipper_length_mm,body_mass_g,island,species"
+    assert run.data.tags["target"] == "sex"
     assert run.data.metrics["n_rows"] == 333
     assert run.data.metrics["n_rows_left_out"] == 11
     assert store.artifacts(run) == {"roc_plot.png", "conf_matrix.png"}

@@ -212,14 +212,22 @@ def test_other_work_starts_afresh_and_the_output_says_what_differs(
     assert set(store.children(dead)) == set(ISLANDS)
 
 
-def test_where_the_work_is_done_and_logged_and_where_its_data_lie_makes_no_other_work(
+def test_where_the_work_is_done_and_logged_makes_no_other_work(
     store: Store, step: Steps, dead: Run, capfd: pytest.CaptureFixture[str]
 ) -> None:
     Damage(store, store.children(dead)["Dream"]).open_child()
-    shutil.copy(SEED_ROWS, "renamed.csv")
-    assert step(dbscan_sweep, eps=EPS, data="renamed.csv", log_from="executors", spark="local[1]", resume=True) == 0
+    assert step(dbscan_sweep, eps=EPS, log_from="executors", spark="local[1]", resume=True) == 0
     assert "resume: 2 of 3 groups are taken over" in capfd.readouterr().out
     require_whole(store)
+
+
+def test_where_the_data_lie_makes_no_other_work(store: Store, step: Steps, capfd: pytest.CaptureFixture[str]) -> None:
+    for name in ("one.csv", "other.csv"):
+        shutil.copy(SEED_ROWS, name)
+    assert step(dbscan_sweep, eps=EPS, runs="groups", data="one.csv", group_by="island") == 0
+    die(store, store.only("dbscan_sweep"))
+    assert step(dbscan_sweep, eps=EPS, runs="groups", data="other.csv", group_by="island", resume=True) == 0
+    assert "3 of 3 groups are taken over" in capfd.readouterr().out
 
 
 def test_a_sweep_that_is_alive_is_not_taken_over(
@@ -238,9 +246,9 @@ def test_a_table_that_spark_reads_is_the_same_work_by_its_rows(
     penguins = pd.read_csv(SEED_ROWS).dropna()
     session.createDataFrame(penguins.sample(frac=1, random_state=0)).createOrReplaceTempView("shuffled")
     session.createDataFrame(penguins.sample(frac=1, random_state=1)).createOrReplaceTempView("in_another_order")
-    assert step(dbscan_sweep, eps=EPS, runs="groups", data="shuffled") == 0
+    assert step(dbscan_sweep, eps=EPS, runs="groups", data="shuffled", group_by="island") == 0
     die(store, store.only("dbscan_sweep"))
-    assert step(dbscan_sweep, eps=EPS, runs="groups", data="in_another_order", resume=True) == 0
+    assert step(dbscan_sweep, eps=EPS, runs="groups", data="in_another_order", group_by="island", resume=True) == 0
     assert "3 of 3 groups are taken over" in capfd.readouterr().out
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from penguins.cli.parameters import to_texts
+from penguins.cli.parameters import AUTO, BUNDLED, to_texts
 from penguins.project import PROJECT
 
 # Tags of a run.
@@ -21,6 +21,8 @@ WANTED = "fingerprint.wanted"
 # Parameters that change no result. The content of `data` counts, not its path.
 IRRELEVANT = ("data", "env_manager", "log_from", "resume", "spark")
 CONFIG = "config"
+# Where one of these is `auto`, the penguins have other columns than a table with the same content under another name.
+COLUMN_PARAMETERS = ("target", "features", "group_by")
 # Modules that only draw what the results hold. A change in them is no reason to compute the results again.
 DRAWING = ("penguins/plots.py",)
 PINS = ("requirements.txt", "requirements.lock")
@@ -68,6 +70,8 @@ def step_fingerprint(step: str, parameters: Any, data: str) -> Fingerprint:
 def fingerprint_from_texts(step: str, texts: Mapping[str, str], data: str) -> Fingerprint:
     """Return the fingerprint of a step with parameters given as texts; of the file `config` the content counts."""
     relevant = {name: text for name, text in texts.items() if name not in IRRELEVANT}
+    if texts.get("data") == BUNDLED and AUTO in [texts.get(name) for name in COLUMN_PARAMETERS]:
+        relevant[AUTO] = BUNDLED
     if relevant.get(CONFIG):
         with suppress(OSError, RuntimeError, ValueError):
             path = Path(relevant[CONFIG]).expanduser()

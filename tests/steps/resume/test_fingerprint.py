@@ -8,7 +8,7 @@ from step_modules import BY_NAME, STEPS
 
 from penguins.cli.parameters import declared_parameters
 from penguins.cli.rules import COLUMN, Auto, AutoOr, Choice, Flag, Integer, ListOf, Real, Rule, to_text
-from penguins.resume.fingerprint import step_fingerprint
+from penguins.resume.fingerprint import fingerprint_from_texts, step_fingerprint
 
 # Where the work is done, where its data lie, and where it is logged change no result.
 IRRELEVANT = {"data", "env_manager", "log_from", "resume", "spark", "experiment"}
@@ -26,6 +26,12 @@ FIELDS = [
 @pytest.fixture(autouse=True)
 def _same_code(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("penguins.resume.fingerprint.code_digest", lambda _: "code")
+
+
+def with_named_columns(module: Any) -> Any:
+    """Return the defaults of a step with names of columns in place of `auto`."""
+    columns = {"target": "kind", "features": ("a", "b"), "group_by": "g"}
+    return module.Parameters(**{name: columns[name] for name in columns.keys() & declared_parameters(module.Parameters)})
 
 
 def other_value(name: str, rule: Rule, value: Any) -> Any:
@@ -48,7 +54,7 @@ def other_value(name: str, rule: Rule, value: Any) -> Any:
 
 @pytest.mark.parametrize(("module", "name"), FIELDS, ids=[f"{module.NAME}-{name}" for module, name in FIELDS])
 def test_a_parameter_changes_the_fingerprint_if_it_changes_results(module: Any, name: str) -> None:
-    parameters = module.Parameters(**{"target": "kind"} if "target" in declared_parameters(module.Parameters) else {})
+    parameters = with_named_columns(module)
     rule = declared_parameters(module.Parameters)[name].rule
     other = other_value(name, rule, getattr(parameters, name))
     assert rule.parse(to_text(other)) == other != getattr(parameters, name)
@@ -58,9 +64,18 @@ def test_a_parameter_changes_the_fingerprint_if_it_changes_results(module: Any, 
 
 @pytest.mark.parametrize("module", STEPS)
 def test_a_fingerprint_holds_every_parameter_except_the_irrelevant_ones(module: Any) -> None:
-    parameters = module.Parameters()
+    parameters = with_named_columns(module)
     logged = step_fingerprint(module.NAME, parameters, "data").parameters
     assert set(logged) == {field.name for field in dataclasses.fields(parameters)} - IRRELEVANT
+
+
+@pytest.mark.parametrize(("eps", "features", "is_same"), [("auto", "auto", False), ("auto", "a,b", True), ("0.5", "a,b", True)])
+def test_the_penguins_under_another_name_are_other_work_only_if_their_columns_are_automatic(
+    eps: str, features: str, is_same: bool
+) -> None:
+    texts = {"group_by": "island", "eps": eps, "features": features}
+    one, other = (fingerprint_from_texts("dbscan_sweep", texts | {"data": name}, "data") for name in ("penguins", "copy.csv"))
+    assert (one.key == other.key) == is_same
 
 
 def test_the_data_the_code_and_the_step_count(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -127,7 +127,7 @@ def test_parameters_that_mlflow_run_has_logged_with_quotes_are_not_logged_again(
     run = store.only(NAME)
     assert run.info.run_id == run_id
     assert run.data.params["features"] == "'a b'"
-    assert run.data.params["target"] == "sex"
+    assert run.data.params["target"] == "auto"
 
 
 @pytest.mark.parametrize(
