@@ -36,6 +36,8 @@ NAME = STEP.name
 # The experiments by name, in the order in which they start: the longest first, so that the last to end are short.
 EXPERIMENTS = {name: step for name, step in reversed(declared_steps().items()) if name != NAME}
 
+NOT_IN_ALL = sorted(name for name, step in EXPERIMENTS.items() if not step.in_all)
+
 
 @dataclass(frozen=True)
 class Parameters:
@@ -46,7 +48,7 @@ class Parameters:
         tuple[str, ...],
         Parameter(
             ListOf(Choice(("all", *sorted(EXPERIMENTS)))),
-            "all, or which steps to run, as a list; all leaves out hdbscan_sweep and kmeans_sweep",
+            f"all, or which steps to run, as a list; all leaves out {', '.join(NOT_IN_ALL)}",
         ),
     ] = ("all",)
     config: Annotated[
@@ -121,11 +123,11 @@ class StepResult:
 
 
 def chosen_steps(parameters: Parameters, config: Mapping[str, Any]) -> list[str]:
-    """Return the steps to run: those of `steps`; for `all` and a table of one's own, those in the configuration, if any."""
+    """Return the steps to run: those of `steps`; `all` adds those in the configuration, and for the penguins the usual ones."""
     named = set(parameters.steps)
     if "all" in named:
         is_described = bool(config) and parameters.data != BUNDLED
-        named |= set(config) if is_described else {name for name, step in EXPERIMENTS.items() if step.in_all}
+        named |= set(config) | (set() if is_described else {name for name, step in EXPERIMENTS.items() if step.in_all})
     return [step for step in EXPERIMENTS if step in named]
 
 
@@ -142,7 +144,8 @@ def require_accepted(texts: Mapping[str, dict[str, str]]) -> None:
     """Raise InputError where a step would refuse its parameters, for example in a table of one's own without a target."""
     for step, of_step in texts.items():
         if why := step_refusal(step, of_step):
-            raise InputError(f"{why} It is for {step}: write it to a file for 'config', or name other steps in 'steps'.")
+            remedy = f"write them to a YAML file for 'config', as in {step}: {{…}}, or name other steps in 'steps'"
+            raise InputError(f"{why} These are parameters of {step}: {remedy}.")
 
 
 def run_step(step: str, texts: dict[str, str], parent: Run, env_manager: str) -> StepResult:

@@ -116,7 +116,7 @@ def test_of_a_folder_of_a_git_repository_the_runs_are_where_mlflow_keeps_them_an
     repositories: Repositories, elsewhere: Path
 ) -> None:
     (elsewhere / "cars.csv").write_text("a,b\n1,2\n")
-    done = mlflow_run(f"{repositories.larger}#{WITHIN}", "-P", "data=cars.csv", *STEP, folder=elsewhere)
+    done = mlflow_run(f"{repositories.larger}#{WITHIN}", "-P", "data=cars.csv", "-P", "target=a", *STEP, folder=elsewhere)
     assert done.returncode == 1
     run = Store(empty_store(elsewhere)).only("logistic_regression")
     assert run.info.status == "FAILED"

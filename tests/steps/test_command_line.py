@@ -24,7 +24,7 @@ def script(name: str) -> str:
 @pytest.mark.parametrize(
     ("step", "name", "text", "rule"),
     [
-        ("main", "steps", "ridge", "a list without repetition, as in a,b or [a, b], each one of all, dbscan_sweep"),
+        ("main", "steps", "ridge", "a list without repetition, as in a,b or [a, b], each one of all, "),
         ("main", "env_manager", "docker", "one of local, uv, virtualenv, conda"),
         ("main", "test_size", "1", "a float in (0, 1)"),
         ("logistic_regression", "encoding", "dummy", "one of onehot, ordinal"),

@@ -20,6 +20,7 @@ TARGET = {"test_size": "0.3", "target": "kind"}
     [
         (("all",), "penguins", {}, ALL),
         (("all",), "penguins", {"ridge_search": {}}, ALL),
+        (("all",), "penguins", {"kmeans_sweep": {}}, tuple(sorted([*ALL, "kmeans_sweep"]))),
         (("all",), "t.csv", {"ridge_search": {}}, ("ridge_search",)),
         (("all",), "t.csv", {}, ALL),
         (("dbscan_sweep",), "t.csv", {"ridge_search": {}}, ("dbscan_sweep",)),
@@ -82,6 +83,6 @@ def test_a_step_that_would_refuse_its_parameters_stops_main_before_any_step_star
     assert step(main, data="own.csv", steps="ridge_search,dbscan_sweep") == 2
     why = capfd.readouterr().err
     assert why.startswith("error: The 'target' parameter must name the column to predict in a table of your own. Got 'auto'")
-    assert why.endswith("It is for ridge_search: write it to a file for 'config', or name other steps in 'steps'.\n")
+    assert why.endswith("as in ridge_search: {…}, or name other steps in 'steps'.\n")
     [run] = store.runs()
     assert (run.info.run_name, run.info.status) == ("main", "FAILED")

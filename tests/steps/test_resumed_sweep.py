@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import dbscan_sweep
+import mlflow
 import numpy as np
 import pandas as pd
 import pytest
@@ -218,6 +219,16 @@ def test_where_the_work_is_done_and_logged_makes_no_other_work(
     Damage(store, store.children(dead)["Dream"]).open_child()
     assert step(dbscan_sweep, eps=EPS, log_from="executors", spark="local[1]", resume=True) == 0
     assert "resume: 2 of 3 groups are taken over" in capfd.readouterr().out
+    require_whole(store)
+
+
+def test_a_model_that_was_loaded_in_between_is_complete(
+    store: Store, step: Steps, dead: Run, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in ISLANDS:
+        mlflow.pyfunc.load_model(store.model_uri(store.only(f"{name}-eps0.9")))
+    assert step(dbscan_sweep, eps=EPS, resume=True) == 0
+    assert "resume: 3 of 3 groups are taken over" in capfd.readouterr().out
     require_whole(store)
 
 

@@ -36,7 +36,9 @@ def declared_steps() -> dict[str, Step]:
 def _read_step(script: str) -> Step | None:
     """Return the Step that a script assigns to `STEP` at its top level, or None."""
     for node in ast.parse(script).body:
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and ast.unparse(node.targets[0]) == "STEP":
-            values = [ast.literal_eval(argument) for argument in node.value.args]
-            return Step(*values, **{str(one.arg): ast.literal_eval(one.value) for one in node.value.keywords})
+        if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Call):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            if "STEP" in map(ast.unparse, targets):
+                values = [ast.literal_eval(argument) for argument in node.value.args]
+                return Step(*values, **{str(one.arg): ast.literal_eval(one.value) for one in node.value.keywords})
     return None

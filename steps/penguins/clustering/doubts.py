@@ -38,14 +38,15 @@ class Words:
     """What the texts call the parameters of an algorithm.
 
     `swept` is the parameter whose values are compared, `lowest` its lowest value that makes sense, `fewest_records` the
-    parameter that no group may have fewer records than; the others complete "try …".
+    parameter that no group may have fewer records than. The others complete "try …": `more_clusters` if there are too few
+    clusters, `other_values` if no value gives any, and `less_noise`, which only an algorithm with noise needs.
     """
 
     swept: str
     fewest_records: str
-    less_noise: str
     more_clusters: str
     other_values: str
+    less_noise: str = "other features"
     lowest: float = 0
 
     def fill(self, text: str) -> str:

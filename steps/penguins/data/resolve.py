@@ -31,8 +31,10 @@ def resolve_columns(
         columns |= {name: "" for name in auto if name != "features"}
     if str(columns.get("group_by", "")).strip() in ("", NONE) and "group_by" in columns:
         columns["group_by"] = ""
-    if "features" in auto and data != BUNDLED:
-        others = {name for key, name in columns.items() if key != "features" and name}
+    others = {name for key, name in columns.items() if key != "features" and name}
+    if "features" in auto and data == BUNDLED:
+        columns["features"] = tuple(name for name in penguins["features"] if name not in others)
+    elif "features" in auto:
         columns["features"] = choose_features(describe(data), others, with_texts)
     mlflow.set_tags({name: (to_text(columns[name]) or NONE)[:LONGEST_TAG] for name in auto})
     return replace(parameters, **columns)  # type: ignore[type-var]  # P is a dataclass

@@ -21,7 +21,8 @@ WANTED = "fingerprint.wanted"
 # Parameters that change no result. The content of `data` counts, not its path.
 IRRELEVANT = ("data", "env_manager", "log_from", "resume", "spark")
 CONFIG = "config"
-# Where one of these is `auto`, the penguins have other columns than a table with the same content under another name.
+# Where one of these is `auto`, the penguins have other columns than a table with the same content under another name; so may
+# those of a step of `main`, which has a configuration.
 COLUMN_PARAMETERS = ("target", "features", "group_by")
 # Modules that only draw what the results hold. A change in them is no reason to compute the results again.
 DRAWING = ("penguins/plots.py",)
@@ -70,7 +71,8 @@ def step_fingerprint(step: str, parameters: Any, data: str) -> Fingerprint:
 def fingerprint_from_texts(step: str, texts: Mapping[str, str], data: str) -> Fingerprint:
     """Return the fingerprint of a step with parameters given as texts; of the file `config` the content counts."""
     relevant = {name: text for name, text in texts.items() if name not in IRRELEVANT}
-    if texts.get("data") == BUNDLED and AUTO in [texts.get(name) for name in COLUMN_PARAMETERS]:
+    has_auto = CONFIG in texts or AUTO in [texts.get(name) for name in COLUMN_PARAMETERS]
+    if texts.get("data") == BUNDLED and has_auto:
         relevant[AUTO] = BUNDLED
     if relevant.get(CONFIG):
         with suppress(OSError, RuntimeError, ValueError):

@@ -17,6 +17,7 @@ from penguins.clustering.clusters import NOISE
 from penguins.clustering.dbscan import dbscan
 from penguins.clustering.doubts import EPS_WORDS, Words
 from penguins.clustering.eps_grid import N_PROPOSED, k_distances, propose_eps
+from penguins.clustering.indices import N_CLUSTERS
 from penguins.clustering.sphere import EARTH_RADIUS_KM, chord, unit_vectors
 
 HAVERSINE = "haversine"
@@ -57,7 +58,8 @@ class Clustering:
     """The result of one value: `labels`, of shape (n_records,), -1 for noise.
 
     `core` holds the indices of the records that decide where new ones belong, None for all that are not noise. `estimator` is
-    the fitted estimator, where it was fitted already. `reason` says why the group has no clustering for this value, if so.
+    the fitted estimator, where it was fitted already. `reason` says why the group has no clustering for this value, or fewer
+    clusters than it asks for.
     """
 
     labels: np.ndarray
@@ -99,12 +101,12 @@ class Algorithm(ABC):
         """Return the unfitted estimator with these parameters."""
 
     def fewest_records(self, params: Params) -> int:
-        """Return how many records a group must have for these parameters."""
-        return int(params[self.words.fewest_records])
+        """Return how many records a group must have for these parameters: two at least."""
+        return max(2, int(params[self.words.fewest_records]))
 
     def can_fit(self, params: Params, n_records: int) -> bool:
         """Tell whether a group of so many records has a clustering with these parameters."""
-        return n_records >= max(2, self.fewest_records(params))
+        return n_records >= self.fewest_records(params)
 
     def propose(self, space: Space, fixed: Params, n_values: int) -> Proposal:
         """Propose up to `n_values` values of the swept parameter for a group."""
@@ -115,14 +117,17 @@ class Algorithm(ABC):
         return [self._fit_one({self.swept: value, **fixed}, space) for value in values]
 
     def _fit_one(self, params: Params, space: Space) -> Clustering:
-        n_records, fewest = len(space.X), max(2, self.fewest_records(params))
+        n_records, fewest = len(space.X), self.fewest_records(params)
         if not self.can_fit(params, n_records):
             reason = f"the group has {n_records} of the {fewest} records that {self.words.fewest_records} needs"
             return Clustering(np.full(n_records, NOISE), reason=reason)
-        with warnings.catch_warnings():  # Fewer clusters than asked for are visible in the results.
+        with warnings.catch_warnings():  # Fewer clusters than asked for are a reason in the results.
             warnings.simplefilter("ignore", ConvergenceWarning)
             fitted = self.estimator(params, space).fit(space.sklearn_X)
-        return Clustering(fitted.labels_, estimator=fitted)
+        n_clusters = len(np.unique(fitted.labels_[fitted.labels_ != NOISE]))
+        asked = params.get(N_CLUSTERS, n_clusters)
+        reason = f"{n_clusters} clusters of the {asked} asked for: there are too few different records"
+        return Clustering(fitted.labels_, estimator=fitted, reason=reason if n_clusters < asked else "")
 
     def fitted_estimator(self, clustering: Clustering, params: Params, space: Space) -> Any:  # noqa: ARG002  # of subclasses
         """Return the estimator of a clustering, with every attribute that its `fit` sets."""
@@ -147,6 +152,9 @@ class Dbscan(Algorithm):
             eps = params["eps"] / EARTH_RADIUS_KM
             return DBSCAN(eps=eps, min_samples=params["min_samples"], metric=HAVERSINE, algorithm="ball_tree")
         return DBSCAN(eps=params["eps"], min_samples=params["min_samples"])
+
+    def fewest_records(self, params: Params) -> int:
+        return int(params["min_samples"])
 
     def can_fit(self, params: Params, n_records: int) -> bool:  # noqa: ARG002  # too few records are all noise
         return True
@@ -216,7 +224,6 @@ class KMeansClusters(Algorithm):
     words = Words(
         swept="n_clusters",
         fewest_records="n_clusters",
-        less_noise="smaller n_clusters",
         more_clusters="larger n_clusters",
         other_values="other values of n_clusters",
         lowest=2,

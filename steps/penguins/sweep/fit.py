@@ -214,10 +214,15 @@ def fit_grid(
     found.sort(key=lambda pair: tuple(pair[0].values()))
     evaluations = evaluate(space.X, [clustering.labels for _, clustering in found], seed, metric)
     outcomes = [
-        Outcome(params, evaluation.metrics, clustering.reason or evaluation.reason, evaluation.estimated)
+        Outcome(params, evaluation.metrics, _join(clustering.reason, evaluation.reason), evaluation.estimated)
         for (params, clustering), evaluation in zip(found, evaluations, strict=True)
     ]
     return SweepFit(algorithm, outcomes, scaler, space, [clustering for _, clustering in found], proposals)
+
+
+def _join(of_clustering: str, of_indices: str) -> str:
+    """Return why an outcome lacks something. Where a group has too few records, that it is all noise says nothing more."""
+    return of_clustering if of_clustering.startswith("the group has") else "; ".join(filter(None, (of_clustering, of_indices)))
 
 
 def _listed(values: Any) -> Sequence[float]:

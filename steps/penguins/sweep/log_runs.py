@@ -233,8 +233,10 @@ def group_metrics(group: GroupResult, swept: str) -> list[Metric]:
     knees = {f"{swept}_knee{_suffix(group, proposal)}": proposal.knee for proposal in group.proposals if proposal.knee}
     metrics = [*_curves(group, swept), *_metrics(knees)]
     if best := group.best_outcome:
-        of_best = {**best.params, **best.metrics, "coverage": group.coverage(best)}
-        metrics += _metrics({**of_best, **{f"best_{name}": value for name, value in of_best.items()}})
+        of_best = {**best.metrics, "coverage": group.coverage(best)}
+        # k-means may find fewer clusters than its parameter n_clusters, which stands under `best_…` and in the curves.
+        metrics += _metrics({**best.params, **of_best})
+        metrics += _metrics({f"best_{name}": value for name, value in {**of_best, **best.params}.items()})
     return metrics
 
 
@@ -253,7 +255,7 @@ def _curves(group: GroupResult, swept: str) -> list[Metric]:
     for fixed, outcomes in by_fixed.items():
         prefix = f"by_{swept}/{fixed}" if len(by_fixed) > 1 else f"by_{swept}"
         for step, outcome in enumerate(outcomes):
-            values = {swept: outcome.params[swept], **outcome.metrics}
+            values = {**outcome.metrics, swept: outcome.params[swept]}
             curves += _metrics({f"{prefix}/{name}": value for name, value in values.items()}, step)
     return curves
 

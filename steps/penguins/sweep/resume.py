@@ -14,6 +14,7 @@ from mlflow.entities import LoggedModel, LoggedModelStatus, Run
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 from mlflow.models.model import MLMODEL_FILE_NAME
+from mlflow.store.artifact.models_artifact_repo import REGISTERED_MODEL_META_FILE_NAME
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from penguins.resume.recovery import FINISHED, end_stale_run
@@ -145,7 +146,9 @@ def _is_complete_model(client: MlflowClient, uri: str) -> bool:
         description = Model.load(local_folder(model.artifact_location) or uri)
     except (MlflowException, OSError):
         return False
-    return bool(sum(sizes.values()) - sizes.get(MLMODEL_FILE_NAME, 0) == description.model_size_bytes)
+    # MLflow writes the second file where it has loaded the model.
+    others = sum(sizes.get(name, 0) for name in (MLMODEL_FILE_NAME, REGISTERED_MODEL_META_FILE_NAME))
+    return bool(sum(sizes.values()) - others == description.model_size_bytes)
 
 
 def _end_group(client: MlflowClient, experiment_id: str, runs: _GroupRuns) -> None:

@@ -39,6 +39,7 @@ def _run(store: Store, tmp_path: Path) -> Iterator[None]:
     ("given", "expected", "tags"),
     [
         ({}, ("island", PENGUINS["features"]), {"group_by": "island", "features": "bill_length_mm,body_mass_g"}),
+        ({"group_by": "body_mass_g"}, ("body_mass_g", ("bill_length_mm",)), {"features": "bill_length_mm"}),
         ({"group_by": "none"}, ("", PENGUINS["features"]), {"features": "bill_length_mm,body_mass_g"}),
         ({"group_by": "sex", "features": ("x",)}, ("sex", ("x",)), {}),
         ({"data": "own.csv"}, ("", ("size", "x")), {"group_by": "none", "features": "size,x"}),

@@ -30,7 +30,7 @@ def _same_code(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def with_named_columns(module: Any) -> Any:
     """Return the defaults of a step with names of columns in place of `auto`."""
-    columns = {"target": "kind", "features": ("a", "b"), "group_by": "g"}
+    columns = {"data": "own.csv", "target": "kind", "features": ("a", "b"), "group_by": "g"}
     return module.Parameters(**{name: columns[name] for name in columns.keys() & declared_parameters(module.Parameters)})
 
 
@@ -49,6 +49,7 @@ def other_value(name: str, rule: Rule, value: Any) -> Any:
     if isinstance(rule, ListOf):
         item = other_value(name, rule.item, value[0])
         return (item,)
+    # A rule that is a pattern of its own needs another valid value in TEXTS.
     return f"other {value}" if rule == COLUMN else TEXTS[name]
 
 
@@ -67,6 +68,11 @@ def test_a_fingerprint_holds_every_parameter_except_the_irrelevant_ones(module: 
     parameters = with_named_columns(module)
     logged = step_fingerprint(module.NAME, parameters, "data").parameters
     assert set(logged) == {field.name for field in dataclasses.fields(parameters)} - IRRELEVANT
+
+
+def test_main_on_the_penguins_under_another_name_is_other_work() -> None:
+    one, other = (fingerprint_from_texts("main", {"data": name, "config": ""}, "data") for name in ("penguins", "copy.csv"))
+    assert one.key != other.key
 
 
 @pytest.mark.parametrize(("eps", "features", "is_same"), [("auto", "auto", False), ("auto", "a,b", True), ("0.5", "a,b", True)])

@@ -116,6 +116,13 @@ def test_a_value_that_needs_more_records_is_a_result_without_clusters(
     assert found.clusterings[-1].labels.tolist() == [-1] * 4
 
 
+def test_fewer_clusters_than_asked_for_are_said() -> None:
+    found = fit_grid(KMEANS_, pd.DataFrame({"a": [0.0] * 6 + [1.0] * 6}), {"n_clusters": (2, 3)})
+    assert [outcome.metrics["n_clusters"] for outcome in found.outcomes] == [2, 2]
+    assert found.outcomes[0].reason == ""
+    assert found.outcomes[1].reason == "2 clusters of the 3 asked for: there are too few different records"
+
+
 @pytest.mark.parametrize("name", ALGORITHMS)
 @pytest.mark.parametrize("n_records", [1, 2, 3])
 def test_tiny_groups_and_equal_records_are_results(name: str, n_records: int) -> None:
@@ -152,6 +159,17 @@ def test_new_records_belong_to_the_cluster_of_the_nearest_record_within_reach(na
         expected = np.where(distances[:, 0] <= reach[nearest[:, 0]], clustering.labels[core][nearest[:, 0]], -1)
         assert predicted.tolist() == expected.tolist()
     assert n_assigned > 0
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_the_records_of_a_clustering_are_predicted_in_their_own_clusters(name: str) -> None:
+    records = island("Dream")
+    found = fit(name, records)
+    for position, clustering in enumerate(found.clusterings):
+        model = found.model_that_predicts(position)
+        core = np.flatnonzero(clustering.labels >= 0) if clustering.core is None else clustering.core
+        predicted = (model.nearest or model.pipeline).predict(records)
+        assert predicted[core].tolist() == clustering.labels[core].tolist()
 
 
 def test_a_model_of_kmeans_predicts_by_itself() -> None:
