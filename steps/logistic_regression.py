@@ -1,8 +1,10 @@
 """Is it male or female? A logistic regression, evaluated on rows that it has not seen.
 
 Needs a column of classes (`target`), two rows or more of each, and columns of numbers or text (`features`).
-Logs `train_acc`, `eval_acc` and `auc_score`, the ROC curves, the confusion matrix and the model, which it loads back: a model
-that does not score the same as the one that was fitted fails the step.
+Logs `train_acc`, `eval_acc` and beside it `baseline_acc`, the accuracy of always giving the largest class; `precision`, `recall`,
+`f1` of the second of two classes (the tag `positive_class`), or their mean over more classes; `auc_score`, the ROC curves, the
+confusion matrix and the model, which it loads back: a model that does not score the same as the one that was fitted fails the
+step.
 """
 
 from dataclasses import dataclass
@@ -19,14 +21,15 @@ from penguins.cli.parameters import (
     TestSize,
     require_target,
 )
-from penguins.cli.rules import COLUMN
+from penguins.cli.rules import COLUMN, Choice
 from penguins.cli.script import check_command_line, run_script
 from penguins.cli.steps import Step
 
 STEP = Step(
     "logistic_regression",
     question="male or female?",
-    holds="`train_acc`, `eval_acc`, `auc_score`, `roc_plot.png`, `conf_matrix.png`, the model `model`",
+    holds="`train_acc`, `eval_acc`, `baseline_acc`, `precision`, `recall`, `f1`, `auc_score`, `roc_plot.png`, "
+    "`conf_matrix.png`, the model `model`",
     headline="eval_acc",
     in_all=True,
     weight=1,
@@ -46,6 +49,9 @@ class Parameters:
     data: Data = "penguins"
     target: Annotated[str, Parameter(COLUMN, "the column of classes to predict; auto: sex, of the penguins")] = AUTO
     features: Predictors = (AUTO,)
+    class_weight: Annotated[
+        str, Parameter(Choice(("none", "balanced")), "none, or balanced: rare classes weigh as much as large ones")
+    ] = "none"
     test_size: TestSize = 0.2
     encoding: Encoding = "onehot"
     seed: Seed = 0
@@ -133,20 +139,31 @@ def split_rows(table: Table, parameters: Parameters) -> Split:
     return split
 
 
-def fit(split: Split, table: Table, encoding: str) -> Pipeline:
+def fit(split: Split, table: Table, encoding: str, class_weight: str) -> Pipeline:
     """Fit a pipeline that takes raw rows: scaling and encoding, then the regression."""
     numbers = [name for name in split.X_train.columns if name in table.numbers]
     texts = [name for name in split.X_train.columns if name in table.texts]
-    classifier = LogisticRegression(max_iter=MOST_ITERATIONS)
+    weights = None if class_weight == "none" else class_weight
+    classifier = LogisticRegression(max_iter=MOST_ITERATIONS, class_weight=weights)
     return build_pipeline(numbers, texts, encoding, classifier).fit(split.X_train, split.y_train)
 
 
+def metrics_of_classes(y: pd.Series, predicted: np.ndarray, classes: np.ndarray) -> dict[str, float]:
+    """Return precision, recall and F1 of the second of two classes, or of more classes the mean; 0 where one is undefined."""
+    of_two = {"average": "binary", "pos_label": classes[1]}
+    averaged = of_two if len(classes) == 2 else {"average": "macro", "labels": classes}
+    found = metrics.precision_recall_fscore_support(y, predicted, zero_division=0, **averaged)
+    return {name: float(value) for name, value in zip(("precision", "recall", "f1"), found[:3], strict=True)}
+
+
 def evaluate(model: Pipeline, split: Split) -> dict[str, float]:
-    """Return the accuracies on both sides of the split and the area under the ROC curve on the rows held out."""
+    """Return the accuracies on both sides of the split and, on the rows held out, what tells more about the classes."""
     probabilities = model.predict_proba(split.X_eval)
     return {
         "train_acc": model.score(split.X_train, split.y_train),
         "eval_acc": model.score(split.X_eval, split.y_eval),
+        "baseline_acc": float((split.y_eval == split.y_train.mode()[0]).mean()),
+        **metrics_of_classes(split.y_eval, model.predict(split.X_eval), model.classes_),
         "auc_score": area_under_curve(split.y_eval.to_numpy(), probabilities, model.classes_),
     }
 
@@ -176,9 +193,11 @@ def main(asked: Parameters) -> None:
         split = split_rows(table, parameters)
         log_table(table.frame, table.source, table.name, table.left_out, parameters.target)
         record_fingerprint(NAME, asked, table.digest)
-        model = fit(split, table, parameters.encoding)
+        model = fit(split, table, parameters.encoding, parameters.class_weight)
         figures = evaluate(model, split)
         mlflow.log_metrics(figures)
+        if len(model.classes_) == 2:
+            mlflow.set_tag("positive_class", model.classes_[1])
         log_figures(model, split, parameters.target)
         log_and_verify_model(model, split)
         print_metrics(NAME, run, figures)

@@ -34,7 +34,8 @@ check_command_line("sleeper", Parameters)
 
 def main(parameters):
     print("at work", flush=True)
-    sleep(60)
+    for _ in range(600):  # a signal that comes just before a sleep does not end it
+        sleep(0.1)
 
 run_script("sleeper", main, Parameters)
 """

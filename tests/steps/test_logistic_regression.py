@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.compose import make_column_transformer
+from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_score
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -51,8 +52,14 @@ def test_its_metrics_are_those_of_a_plain_pipeline(store: Store, step: Steps) ->
         "train_acc": plain.score(X_train, y_train),
         "eval_acc": plain.score(X_eval, y_eval),
         "auc_score": roc_auc_score(y_eval, plain.predict_proba(X_eval)[:, 1]),
+        "baseline_acc": DummyClassifier().fit(X_train, y_train).score(X_eval, y_eval),
+        "precision": precision_score(y_eval, plain.predict(X_eval), pos_label="MALE"),
+        "recall": recall_score(y_eval, plain.predict(X_eval), pos_label="MALE"),
+        "f1": f1_score(y_eval, plain.predict(X_eval), pos_label="MALE"),
     }
-    found = store.only("logistic_regression").data.metrics
+    run = store.only("logistic_regression")
+    assert run.data.tags["positive_class"] == "MALE"
+    found = run.data.metrics
     assert {name: found[name] for name in expected} == pytest.approx(expected)
 
 
@@ -67,6 +74,30 @@ def test_more_than_two_classes_are_scored_one_against_the_rest(store: Store, ste
     )
     score = roc_auc_score(y_eval, model.predict_proba(X_eval), multi_class="ovr")
     assert run.data.metrics["auc_score"] == pytest.approx(score)
+    predicted = model.predict(X_eval)
+    for name, function in (("precision", precision_score), ("recall", recall_score), ("f1", f1_score)):
+        assert run.data.metrics[name] == pytest.approx(function(y_eval, predicted, average="macro", zero_division=0))
+    assert "positive_class" not in run.data.tags
+
+
+def test_a_rare_class_is_found_with_balanced_weights_and_the_baseline_shows_that_accuracy_says_little(
+    store: Store, step: Steps, capsys: pytest.CaptureFixture[str]
+) -> None:
+    random = np.random.default_rng(0)
+    x = np.append(random.normal(size=380), random.normal(1.5, 1, 20))
+    table = pd.DataFrame({"x": x, "leave": ["no"] * 380 + ["yes"] * 20})
+    table.to_csv("rare.csv", index=False)
+    found = {}
+    for weight in ("none", "balanced"):
+        assert step(logistic_regression, data="rare.csv", target="leave", features="x", class_weight=weight) == 0
+        [run] = [one for one in store.runs() if one.data.params["class_weight"] == weight]
+        found[weight] = run.data.metrics
+        printed = capsys.readouterr().out
+        assert all(f"{name}: " in printed for name in ("baseline_acc", "precision", "recall", "f1"))
+    assert found["none"]["baseline_acc"] == found["balanced"]["baseline_acc"] == 0.95
+    assert found["none"]["recall"] <= 0.25
+    assert found["balanced"]["recall"] >= 0.75
+    assert found["none"]["eval_acc"] > found["balanced"]["eval_acc"]
 
 
 def test_the_model_takes_raw_rows_and_has_their_schema(store: Store, step: Steps) -> None:

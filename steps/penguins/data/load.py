@@ -19,7 +19,7 @@ from pandas.api import types
 
 from penguins.data.checks import require_columns, require_distinct_columns
 from penguins.data.locate import BLOCK_BYTES, BUNDLED, BUNDLED_FILE, PARQUET, fetch_table, table_name
-from penguins.data.table import Table
+from penguins.data.table import Table, print_left_out
 from penguins.errors import InputError
 from penguins.resume.fingerprint import content_digest
 from penguins.text import format_number, one_line, quote
@@ -43,7 +43,7 @@ def load_table(data: str, columns: dict[str, str], names: Sequence[str] = ()) ->
 
     `columns` maps each column that the step uses to the parameter that names it. Those in `names` hold the names of classes or
     groups: they are read as text in which only an empty field is missing. Of the bundled penguins, the records that miss a
-    value in any column are left out.
+    value in any column are left out. Prints how many rows of another table are left out, and for which columns.
     Raises InputError where the table or a column does not exist, cannot be read or has no complete row.
     """
     path, name = (BUNDLED_FILE, BUNDLED) if data == BUNDLED else (fetch_table(data), table_name(data))
@@ -62,6 +62,9 @@ def load_table(data: str, columns: dict[str, str], names: Sequence[str] = ()) ->
         }
     )
     numbers = [column for column in columns if types.is_float_dtype(frame[column])]
+    if data != BUNDLED:
+        n_missing = {column: int(relevant[column].isna().sum()) for column in columns}
+        print_left_out(len(everything), len(everything) - len(frame), n_missing)
     return Table(
         frame=frame,
         name=name,

@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 from penguins.data.checks import LARGEST, refuse_beyond, refuse_infinite, require_columns
 from penguins.data.load import load_table
 from penguins.data.locate import BUNDLED, TABLE_NAME, uri_scheme
+from penguins.data.table import print_left_out
 from penguins.errors import InputError
 from penguins.text import one_line, quote
 from penguins.tracking.artifacts import log_external_table, log_table
@@ -27,6 +28,8 @@ TEXT_TYPES = ("string", "boolean")
 LATITUDES, LONGITUDES = (-90.0, 90.0), (-180.0, 360.0)
 CASE_SENSITIVE = "spark.sql.caseSensitive"
 ORDER = "(row number)"
+# No column that a step uses has this name: the rules of parameters refuse it.
+TOTAL = ""
 # A cause with a message in the stack of a Java exception. The last one says most: which record, which file.
 ROOT_CAUSE = re.compile(r"^Caused by: [\w.$]+: (.+)", re.MULTILINE)
 
@@ -155,7 +158,8 @@ def _load_in_spark(session: SparkSession, data: str, columns: dict[str, str], na
         everything = read_in_spark(session, data)
         selected = everything.select(*_convert_columns(everything, columns, names_column))
         frame = selected.dropna()
-        total = selected.count()
+        n_missing = _count_missing(selected)
+        total = n_missing.pop(TOTAL)
         rows, n_names, digest = _count_rows(frame, columns, names_column)
     if not rows:
         raise InputError(
@@ -163,6 +167,7 @@ def _load_in_spark(session: SparkSession, data: str, columns: dict[str, str], na
             f"Got {quote(data)}, which has {total} rows and none that is complete."
         )
     log_external_table(data, rows, total - rows)
+    print_left_out(total, total - rows, n_missing)
     numbers = [name for name, kind in frame.dtypes if kind == "double"]
     return SparkTable(
         frame=frame,
@@ -229,6 +234,12 @@ def to_double_or_string(name: str, kind: str) -> Column | None:
         number = field.cast("double")
         return F.when(F.isnan(number), None).otherwise(number).alias(name)
     return None
+
+
+def _count_missing(frame: DataFrame) -> dict[str, int]:
+    """Return in how many rows each column misses a value, and as `TOTAL` the number of rows."""
+    counts = frame.agg(F.count("*"), *[F.count_if(F.col(quote_column(name)).isNull()) for name in frame.columns]).first()
+    return dict(zip([TOTAL, *frame.columns], counts or (), strict=True))
 
 
 def _count_rows(frame: DataFrame, columns: Mapping[str, str], names_column: str | None) -> tuple[int, int, int]:

@@ -1,8 +1,13 @@
 """The table that a step works on."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
+
+from penguins.text import one_line, print_lines
+
+MOST_COLUMNS_NAMED = 10
 
 
 @dataclass(frozen=True)
@@ -20,3 +25,13 @@ class Table:
     digest: str
     numbers: list[str]
     texts: list[str]
+
+
+def print_left_out(n_rows: int, n_left_out: int, n_missing: Mapping[str, int]) -> None:
+    """Print how many of a table's rows are left out, if any, and in how many rows each column misses a value."""
+    if not n_left_out:
+        return
+    named = sorted(((name, number) for name, number in n_missing.items() if number), key=lambda item: -item[1])
+    columns = ", ".join(f"{one_line(name)} ({number})" for name, number in named[:MOST_COLUMNS_NAMED])
+    more = f" and {len(named) - MOST_COLUMNS_NAMED} more columns" if len(named) > MOST_COLUMNS_NAMED else ""
+    print_lines(f"rows left out: {n_left_out} of {n_rows}, which miss a value in {columns}{more}")

@@ -72,12 +72,13 @@ FORMS: dict[str, Recipe] = {
 
 @pytest.mark.parametrize("form", FORMS)
 def test_the_complete_rows_in_the_columns_in_use_are_kept_and_the_others_counted(
-    store: Store, session: SparkSession, form: str
+    store: Store, session: SparkSession, form: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with mlflow.start_run() as run:
         table = load_spark_table(session, FORMS[form](), COLUMNS, "kind")
     assert sorted(map(tuple, table.frame.collect())) == [("a", 1.0), ("b", 4.0)]
     assert (table.rows, table.left_out, table.numbers, table.texts, table.n_names) == (2, 2, ["size"], ["kind"], 2)
+    assert "rows left out: 2 of 4, which miss a value in kind (1), size (1)\n" in capsys.readouterr().out
     logged = store.client.get_run(run.info.run_id)
     assert logged.data.metrics == {"n_rows": 2, "n_rows_left_out": 2}
     assert len(logged.inputs.dataset_inputs) == 1

@@ -25,6 +25,7 @@ from input_tables import (
 )
 
 from penguins.data.load import OPENERS, load_table
+from penguins.data.table import print_left_out
 from penguins.errors import InputError
 from penguins.text import one_line
 
@@ -78,11 +79,24 @@ FORMS: dict[str, Recipe] = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_the_complete_rows_in_the_columns_in_use_are_kept_and_the_others_counted(form: str) -> None:
+def test_the_complete_rows_in_the_columns_in_use_are_kept_and_the_others_counted(
+    form: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     table = load_table(FORMS[form](), COLUMNS, names=["kind"])
     assert table.frame.to_dict("list") == {"kind": ["a", "b"], "size": [1.0, 4.0]}
     assert table.left_out == 2
+    assert capsys.readouterr().out == "rows left out: 2 of 4, which miss a value in kind (1), size (1)\n"
     assert (table.numbers, table.texts) == (["size"], ["kind"])
+
+
+def test_a_complete_table_is_read_without_a_word_and_many_columns_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    load_table(file("size,kind\n1,a\n2,b\n")(), COLUMNS, names=["kind"])
+    assert capsys.readouterr().out == ""
+    print_left_out(50, 12, {f"c{number}": number for number in range(13)})
+    assert capsys.readouterr().out == (
+        "rows left out: 12 of 50, which miss a value in "
+        "c12 (12), c11 (11), c10 (10), c9 (9), c8 (8), c7 (7), c6 (6), c5 (5), c4 (4), c3 (3) and 2 more columns\n"
+    )
 
 
 def test_of_the_bundled_penguins_the_incomplete_records_are_left_out_whatever_the_columns() -> None:
