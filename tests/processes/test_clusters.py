@@ -47,6 +47,7 @@ def sweep_in(where: str, folder: Path, url: str, by: Sequence[str] = (sys.execut
     pd.read_csv(SEED_ROWS).to_parquet(folder / "penguins.parquet")
     return run_step(
         "dbscan_sweep", folder, url, f"--spark={where}", "--log_from=executors", f"--data=file://{folder}/penguins.parquet",
+        "--group_by=island",
         f"--eps={','.join(map(str, EPS))}", f"--experiment=sweep at {where}", by=by,
     )  # fmt: skip
 
