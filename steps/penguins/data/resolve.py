@@ -29,7 +29,7 @@ def resolve_columns(
         columns |= {name: penguins[name] for name in auto}
     else:
         columns |= {name: "" for name in auto if name != "features"}
-    if str(columns.get("group_by", "")).strip() in ("", NONE) and "group_by" in columns:
+    if "group_by" in columns and columns["group_by"].strip() in ("", NONE):
         columns["group_by"] = ""
     others = {name for key, name in columns.items() if key != "features" and name}
     if "features" in auto and data == BUNDLED:

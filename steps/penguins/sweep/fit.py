@@ -11,9 +11,10 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from penguins.cli.rules import Auto
+from penguins.clustering.clusters import NOISE
 from penguins.clustering.doubts import Candidate
 from penguins.clustering.eps_grid import k_distances
-from penguins.clustering.indices import N_CLUSTERED_RECORDS, evaluate
+from penguins.clustering.indices import N_CLUSTERED_RECORDS, N_CLUSTERS, Evaluation, evaluate
 from penguins.clustering.selection import Choice, choose
 from penguins.data.checks import LARGEST
 from penguins.sweep.algorithm import ALGORITHMS, HAVERSINE, Algorithm, Clustering, Params, Proposal, Space
@@ -94,7 +95,7 @@ class SweepFit:
 
     def _nearest(self, position: int) -> NearestRecords:
         clustering, space = self.clusterings[position], self.space
-        core = np.flatnonzero(clustering.labels != -1) if clustering.core is None else clustering.core
+        core = np.flatnonzero(clustering.labels != NOISE) if clustering.core is None else clustering.core
         reach = self.algorithm.reach(clustering, self.outcomes[position].params, space)[core]
         columns = [str(name) for name in self.scaler.feature_names_in_]
         center, scale = (getattr(self.scaler, name, None) for name in ("mean_", "scale_"))
@@ -214,15 +215,17 @@ def fit_grid(
     found.sort(key=lambda pair: tuple(pair[0].values()))
     evaluations = evaluate(space.X, [clustering.labels for _, clustering in found], seed, metric)
     outcomes = [
-        Outcome(params, evaluation.metrics, _join(clustering.reason, evaluation.reason), evaluation.estimated)
+        Outcome(params, evaluation.metrics, _reason(clustering, evaluation), evaluation.estimated)
         for (params, clustering), evaluation in zip(found, evaluations, strict=True)
     ]
     return SweepFit(algorithm, outcomes, scaler, space, [clustering for _, clustering in found], proposals)
 
 
-def _join(of_clustering: str, of_indices: str) -> str:
-    """Return why an outcome lacks something. Where a group has too few records, that it is all noise says nothing more."""
-    return of_clustering if of_clustering.startswith("the group has") else "; ".join(filter(None, (of_clustering, of_indices)))
+def _reason(clustering: Clustering, evaluation: Evaluation) -> str:
+    """Return why an outcome lacks something; where nothing was fitted, that every record is noise says nothing more."""
+    if not evaluation.metrics[N_CLUSTERS]:
+        return clustering.reason or evaluation.reason
+    return "; ".join(filter(None, (clustering.reason, evaluation.reason)))
 
 
 def _listed(values: Any) -> Sequence[float]:
