@@ -8,10 +8,15 @@ import yaml
 
 from penguins.cli.rules import to_text
 from penguins.cli.script import step_refusal
+from penguins.cli.strict_yaml import load_yaml
 from penguins.errors import InputError
 from penguins.text import LONGEST_REASON, one_line, quote, suggestion
 
 RULE = "The 'config' parameter must be a YAML file that maps steps to their parameters."
+
+# The only parameter that is a mapping.
+READ = "read"
+SCALARS = (str, bool, int, float)
 
 # The entry points of MLproject: step, then its parameters by name.
 Entries = Mapping[str, Mapping[str, Any]]
@@ -43,7 +48,7 @@ def _read_yaml(path: str) -> dict[str, dict[str, Any]]:
         file = Path(path).expanduser()
         if file.exists() and not file.is_file():
             raise ValueError("it is not a file")
-        content = yaml.load(file.read_text(encoding="utf-8"), _Loader)  # noqa: S506  # a safe loader
+        content = load_yaml(file.read_text(encoding="utf-8"))
     except (OSError, RuntimeError, ValueError, yaml.YAMLError) as error:  # too many brackets are a RecursionError
         raise InputError(f"{RULE} Got {quote(path)}: {one_line(error)[:LONGEST_REASON]}") from error
     if not isinstance(content, dict) or not all(isinstance(values, dict) for values in content.values()):
@@ -53,7 +58,8 @@ def _read_yaml(path: str) -> dict[str, dict[str, Any]]:
 
 def _require_parameter(path: str, step: str, name: str, value: Any, entries: Entries) -> None:
     """Raise InputError unless `step` takes a parameter `name` and the value can be written as text."""
-    if not all(isinstance(item, str | bool | int | float) for item in (value if isinstance(value, list) else [value])):
+    is_mapping = name == READ and isinstance(value, dict)
+    if not is_mapping and not all(isinstance(item, SCALARS) for item in (value if isinstance(value, list) else [value])):
         raise InputError(
             f"{RULE} Got {quote(path)}, with {quote(value)} for {quote(name)} of {step}: "
             "write a text, a number, true, false, or a list of those."
@@ -61,14 +67,3 @@ def _require_parameter(path: str, step: str, name: str, value: Any, entries: Ent
     if name not in entries[step]:
         hint = suggestion(str(name), entries[step])
         raise InputError(f"{RULE} Got {quote(path)}, with {quote(name)}, which {step} does not take.{hint}")
-
-
-class _Loader(yaml.SafeLoader):
-    """Refuse a name that occurs twice; YAML's own loader would drop the first entry."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        names = [key.value for key, _ in node.value]
-        twice = [name for name in names if names.count(name) > 1]
-        if twice:
-            raise ValueError(f"it has {quote(twice[0])} more than once")
-        return dict(super().construct_mapping(node, deep))

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar, get_type_hints
 
+from penguins.cli.read_options import ReadOptions, ReadRule
 from penguins.cli.rules import (
     CHARACTER,
     COLUMNS,
@@ -54,6 +55,13 @@ Data = Annotated[
     str,
     Parameter(
         Text("penguins, or the path or URI of a table"), "the table: penguins (bundled), or a path or URI of CSV or Parquet"
+    ),
+]
+Read = Annotated[
+    ReadOptions,
+    Parameter(
+        ReadRule(),
+        'how a CSV file is written, as in {sep: ";", decimal: ",", na_values: ["?"]}; empty: found out, as far as possible',
     ),
 ]
 Predictors = Annotated[
@@ -194,8 +202,9 @@ def parse_parameters(declared: type[P], texts: Mapping[str, str]) -> P:
         try:
             values[name] = rule.parse(text)
         except ValueError as error:
-            message = f"The {quote(name)} parameter must be {rule.phrase}. Got {quote(text)} instead."
-            raise InputError(message) from error
+            why = f": {error}" if isinstance(error, InputError) else " instead"
+            message = f"The {quote(name)} parameter must be {rule.phrase}. Got {quote(text)}{why}"
+            raise InputError(message if message.endswith("?") else f"{message}.") from error
     return declared(**values)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -170,11 +171,13 @@ COLUMNS = ListOf(COLUMN)
 
 
 def to_text(value: Any) -> str:
-    """Write `value` as a parameter is written: `0.1,0.2`, `true`, numbers in their shortest form."""
+    """Write `value` as a parameter is written: `0.1,0.2`, `true`, numbers in their shortest form, a mapping as JSON."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
         return format_number(value)
+    if isinstance(value, Mapping):
+        return json.dumps(value, ensure_ascii=False)
     if isinstance(value, list | tuple):
         items = [to_text(item) for item in value]
         plain = ",".join(items)

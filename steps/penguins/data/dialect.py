@@ -1,0 +1,167 @@
+"""Find out how a CSV file is written: its separator, its encoding and its decimal sign."""
+
+import codecs
+import csv
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import IO
+
+from penguins.cli.read_options import ReadOptions
+
+SEPARATORS = (",", ";", "\t", "|")
+SAMPLE_BYTES, MOST_ROWS, BLOCK_BYTES = 1 << 20, 500, 1 << 20
+# A separator fits a file in which this share of the rows has as many fields as the header; the others are mistakes.
+LEAST_SHARE = 0.9
+UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+UTF_8, UTF_16, WINDOWS = "utf-8", "utf-16", "cp1252"
+# Null bytes are usual in these.
+WIDE = ("utf-16", "utf-32")
+# The name of the handler of errors in UTF-8 that takes single bytes for Windows-1252.
+WINDOWS_BYTES = "penguins-windows-bytes"
+# Excel writes its separator into a first line like this.
+SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\r?\n?')
+DECIMAL_COMMA, POINT_NUMBER = re.compile(r"[+-]?\d+,\d+"), re.compile(r"[+-]?\d+\.\d+")
+THOUSANDS_COMMA = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
+THOUSANDS_POINT = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+,\d+")
+CELL_NUMBER = re.compile(r"\s*[+-]?\d+([.,]\d+)*\s*")
+
+
+def _decode_windows_bytes(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    found = error.object[error.start : error.end]
+    return "".join(decode_windows_byte(byte) for byte in found), error.end
+
+
+def decode_windows_byte(byte: int) -> str:
+    """Return the character that a byte stands for in Windows-1252, or in latin-1 where it stands for none."""
+    return bytes([byte]).decode(WINDOWS, errors="ignore") or chr(byte)
+
+
+codecs.register_error(WINDOWS_BYTES, _decode_windows_bytes)
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a CSV file is written, with nothing left open, and whether it holds a null byte.
+
+    `errors` names the handler of bytes that are not of the encoding. In a file that is not UTF-8, which `encoding` then calls
+    `cp1252`, each byte that is not part of UTF-8 counts as one of Windows-1252, so that a column in either encoding is right.
+    """
+
+    options: ReadOptions
+    codec: str
+    errors: str = "strict"
+    has_null_byte: bool = False
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether numbers are written as Python writes them."""
+        return self.options.decimal == "." and not self.options.thousands
+
+    def __str__(self) -> str:
+        """Write what was found or said as a JSON mapping of pandas' names."""
+        return str(self.options)
+
+
+def find_dialect(file: IO[bytes], read: ReadOptions) -> Dialect:
+    """Return how `file`, which is open at its beginning, is written: as `read` says, and where it says nothing, as it looks."""
+    sample, is_utf_8, has_null = _inspect(file)
+    if read.encoding:
+        encoding, codec, errors = read.encoding, read.encoding, "strict"
+        codec = "utf-8-sig" if codecs.lookup(codec).name == UTF_8 else codec
+        has_null = has_null and not codecs.lookup(codec).name.startswith(WIDE)
+    elif sample.startswith(UTF_16_MARKS):
+        encoding, codec, errors, has_null = UTF_16, UTF_16, "strict", False
+    else:
+        encoding, codec, errors = (UTF_8 if is_utf_8 else WINDOWS), "utf-8-sig", "strict" if is_utf_8 else WINDOWS_BYTES
+    text = sample.decode(codec, errors="replace" if errors == "strict" else errors)
+    options = find_options(text, replace(read, encoding=encoding))
+    return Dialect(options, codec, errors, has_null)
+
+
+def find_options(text: str, read: ReadOptions) -> ReadOptions:
+    """Return `read` with the separator and the decimal sign that the beginning of a file shows, where it names none."""
+    lines = io.StringIO(text, newline="").readlines()[read.skiprows :]
+    n_skipped, sep = read.skiprows, read.sep
+    if lines and not sep and (found := SEPARATOR_LINE.fullmatch(lines[0])):
+        n_skipped, sep, lines = n_skipped + 1, found[1], lines[1:]
+    sep = sep or _find_separator(lines, read.quotechar)
+    decimal, thousands = read.decimal, read.thousands
+    if not decimal:
+        decimal, thousands = _find_decimal(_rows(lines, sep, read.quotechar)[1:], sep, thousands)
+    return replace(read, sep=sep, decimal=decimal, thousands=thousands, skiprows=n_skipped)
+
+
+def separator_hint(file: IO[bytes], options: ReadOptions, n_columns: int) -> str:
+    """Say which separator `file` seems to have, if it was read as one column with another one, or return an empty text."""
+    found = find_dialect(file, replace(options, sep="")).options.sep if n_columns == 1 else options.sep
+    if found == options.sep:
+        return ""
+    return f"it looks separated by {found!r}, not by {options.sep!r}: leave sep out of read, or give this one."
+
+
+def _inspect(file: IO[bytes]) -> tuple[bytes, bool, bool]:
+    """Return the beginning of a file, and whether all of it is UTF-8 and whether it holds a null byte."""
+    decoder = codecs.getincrementaldecoder(UTF_8)()
+    sample, is_utf_8, has_null = b"", True, False
+    while block := file.read(BLOCK_BYTES):
+        if len(sample) < SAMPLE_BYTES:
+            sample += block
+        has_null = has_null or b"\0" in block
+        if is_utf_8:
+            try:
+                decoder.decode(block)
+            except UnicodeDecodeError:
+                is_utf_8 = False
+    if is_utf_8:
+        try:
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            is_utf_8 = False
+    return sample, is_utf_8, has_null
+
+
+def _rows(lines: Sequence[str], sep: str, quotechar: str) -> list[list[str]]:
+    """Return the first rows that are not blank; the very last one may be cut off, so it counts only if it is alone."""
+    rows: list[list[str]] = []
+    try:
+        for row in csv.reader(io.StringIO("".join(lines[: 4 * MOST_ROWS]), newline=""), delimiter=sep, quotechar=quotechar):
+            if len(row) > 1 or (row and row[0].strip()):
+                rows.append(row)
+            if len(rows) > MOST_ROWS:
+                break
+    except csv.Error:  # a field that is too long
+        pass
+    return rows[:-1] if len(rows) > 2 else rows
+
+
+def _find_separator(lines: Sequence[str], quotechar: str) -> str:
+    """Return the separator by which most rows have as many fields as the header, which has as many as possible."""
+
+    def score(sep: str) -> tuple[bool, int, int]:
+        header, *rows = _rows(lines, sep, quotechar) or [[]]
+        n_equal = sum(len(row) == len(header) for row in rows)
+        fits = len(header) > 1 and n_equal >= LEAST_SHARE * len(rows)
+        n_numbers = sum(CELL_NUMBER.fullmatch(cell) is not None for row in rows for cell in row)
+        return fits, len(header), n_numbers
+
+    return max(SEPARATORS, key=score)
+
+
+def _find_decimal(rows: Sequence[Sequence[str]], sep: str, thousands: str) -> tuple[str, str]:
+    """Return the decimal sign and that of thousands.
+
+    A comma is the decimal sign only if it cannot be anything else: the separator is another one, some number with a comma has
+    no groups of three digits behind it, and no number has a point.
+    """
+    cells = [cell.strip() for row in rows for cell in row]
+    if sep == "," or thousands == "," or any(POINT_NUMBER.fullmatch(cell) for cell in cells):
+        return ".", thousands
+    commas = [cell for cell in cells if DECIMAL_COMMA.fullmatch(cell)]
+    grouped = [cell for cell in cells if THOUSANDS_POINT.fullmatch(cell)]
+    if not grouped and all(THOUSANDS_COMMA.fullmatch(cell) for cell in commas):
+        return ".", thousands
+    return ",", thousands or ("." if grouped else "")

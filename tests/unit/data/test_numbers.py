@@ -1,0 +1,84 @@
+"""Numbers as tables write them, and texts that look like numbers or dates."""
+
+import re
+
+import pytest
+
+from penguins.cli.read_options import DETECT, ReadOptions
+from penguins.data.numbers import integer_pattern, number_parser, number_pattern, unread_numbers
+
+PLAIN, GERMAN, SWISS = ReadOptions(), ReadOptions(decimal=",", thousands="."), ReadOptions(thousands="'")
+NUMBERS: list[tuple[ReadOptions, str, float | None]] = [
+    (PLAIN, "12", 12), (PLAIN, "-0.5", -0.5), (PLAIN, "+1e3", 1000), (PLAIN, ".5", 0.5), (PLAIN, "5.", 5), (PLAIN, " 7\t", 7),
+    (PLAIN, "-inf", float("-inf")), (PLAIN, "Infinity", float("inf")), (PLAIN, "9" * 30, float("9" * 30)),
+    (PLAIN, "", None), (PLAIN, "1,5", None), (PLAIN, "1_000", None), (PLAIN, "0x1", None), (PLAIN, "nan", None),
+    (PLAIN, "1 2", None), (PLAIN, ".", None), (PLAIN, "e5", None), (PLAIN, "٣", None),
+    (GERMAN, "1.234,5", 1234.5), (GERMAN, "1234,5", 1234.5), (GERMAN, "-1.234.567", -1234567), (GERMAN, ",5", 0.5),
+    (GERMAN, "1.5", None), (GERMAN, "18.00.00", None), (GERMAN, "31.12.2020", None), (GERMAN, "12.34,5", None),
+    (SWISS, "1'234.5", 1234.5), (SWISS, "1'23", None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("options", "text", "number"), NUMBERS)
+def test_a_text_is_a_number_if_it_is_written_as_the_file_says(options: ReadOptions, text: str, number: float | None) -> None:
+    assert number_parser(options)(text) == number
+    pattern = number_pattern(options.decimal or ".", options.thousands)
+    assert bool(re.fullmatch(pattern, text)) == (number is not None)
+
+
+def test_whole_numbers_may_have_signs_between_thousands() -> None:
+    assert all(map(integer_pattern(GERMAN).fullmatch, ["1.234", "-5", "1234"]))
+    assert not any(map(integer_pattern(GERMAN).fullmatch, ["1,0", "1.23", "1e3"]))
+
+
+UNIT = [f"{number} kg" for number in range(12)]
+LOOKS: list[tuple[list[str], str]] = [
+    (["2,6", "3,75", "1,234"], "numbers with a decimal comma, for example '2,6': pass read={decimal: \",\"}"),
+    (["1,234", "5,678"], "numbers with commas, for example '1,234': pass read={thousands: \",\"}, or read={decimal: \",\"} if"),
+    (["1.234.567", "2.345.678"], "pass read={decimal: \",\", thousands: \".\"}"),
+    (["1 234", "5 678 901"], "pass this sign as thousands in read"),
+    (["1\u00a0234,5", "5\u202f678"], "pass this sign as thousands in read"),
+    (["$1,234.50", "$3.00"], "numbers with other signs, for example '$1,234.50': turn them into plain numbers"),
+    (["5 €", "€ 6"], "numbers with other signs"),
+    (["(1,234)", "(5)"], "numbers with other signs"),
+    (["12.5%", "3%", "none"], "numbers with other signs"),
+    (["19M", "3.5k", "Varies with device"], "numbers with other signs"),
+    (["10,000+", "500+"], "numbers with other signs"),
+    (["2020-01-31", "2020-02-01"], "dates, for example '2020-01-31': turn them into numbers, such as years or days"),
+    (["31.12.2020"], "dates"),
+    (["12/25/2020 10:30 PM", "1/2/2020 1:05 AM"], "dates"),
+    (["2020-01-31T10:00:00Z"], "dates"),
+    (["Jan 5, 2020", "February 7, 2021"], "dates"),
+    (["5-Mar-99"], "dates"),
+    (["18.00.00", "19.00.00"], "dates"),
+    (["10:30", "11:45"], "times of day"),
+    (UNIT, "numbers with a unit, for example '0 kg'"),
+    (["1", "2", "?"], "numbers, but in 1 of 3 rows text, for example '?': if it stands for a missing value, pass read={na_"),
+    (["1", "2", "3", "n/a", "-"], "na_values: [\"n/a\", \"-\"]"),
+    ([*map(str, range(20)), " "], "numbers, but in 1 of 21 rows text, for example ' ': if it stands for a missing value"),
+    ([*map(str, range(20)), "<5"], "numbers, but in 1 of 21 rows text, for example '<5': mend or empty them"),
+    ([*map(str, range(20)), "1,5"], "numbers, but in 1 of 21 rows text, for example '1,5': pass read={decimal: \",\"}"),
+    ([*map(str, range(20))], "numbers as text, for example '0': turn it into a column of numbers"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("texts", "expected"), LOOKS)
+def test_numbers_and_dates_that_are_not_read_as_such_are_named_with_the_remedy(texts: list[str], expected: str) -> None:
+    assert expected in unread_numbers(texts, DETECT)
+    of_parquet = unread_numbers(texts, None)
+    assert of_parquet
+    assert "read=" not in of_parquet
+
+
+CATEGORIES = [
+    ["north", "south"], ["1st", "2nd", "3rd"], ["18-25", "26-35", "65+"], [">50K", "<=50K"], ["4", "f", "r"],
+    ["2", "3", "5more"],
+    ["M", "F"], ["A1", "B2"], ["G", "PG", "PG-13"], ["May", "June"], ["Mon", "Tue"], ["10.0.0.1", "10.0.0.2"],
+    ["12 kg", "5 kg"],
+    ["1.2.3", "1.2.4"], ["555-1234"], ["A", "B", "?"], ["-"], ["1", "2"], [], ["3G", "4G"], ["5 - 10", "10 - 20"], ["2020Q1"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("texts", CATEGORIES)
+def test_categories_are_left_alone(texts: list[str]) -> None:
+    assert unread_numbers(texts, DETECT) == ""
