@@ -21,6 +21,7 @@ from penguins.cli.parameters import (
     MinCoverage,
     MinSamples,
     Models,
+    Read,
     Resume,
     Runs,
     Scale,
@@ -28,6 +29,7 @@ from penguins.cli.parameters import (
     Spark,
     SweptFeatures,
 )
+from penguins.cli.read_options import DETECT
 from penguins.cli.script import check_command_line, run_script
 from penguins.cli.steps import Step
 from penguins.spark.session import start_in_background
@@ -66,6 +68,7 @@ class Parameters:
     resume: Resume = False
     seed: Seed = 0
     spark: Spark = "local[*]"
+    read: Read = DETECT
     experiment: Experiment = ""
 
 

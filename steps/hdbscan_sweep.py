@@ -18,6 +18,7 @@ from penguins.cli.parameters import (
     MinCoverage,
     MinSamples,
     Models,
+    Read,
     Resume,
     Runs,
     Scale,
@@ -25,6 +26,7 @@ from penguins.cli.parameters import (
     Spark,
     SweptFeatures,
 )
+from penguins.cli.read_options import DETECT
 from penguins.cli.rules import Auto
 from penguins.cli.script import check_command_line, run_script
 from penguins.cli.steps import Step
@@ -62,6 +64,7 @@ class Parameters:
     resume: Resume = False
     seed: Seed = 0
     spark: Spark = "local[*]"
+    read: Read = DETECT
     experiment: Experiment = ""
 
 

@@ -16,6 +16,7 @@ from penguins.cli.parameters import (
     Models,
     NClusters,
     Parameter,
+    Read,
     Resume,
     Runs,
     Scale,
@@ -23,6 +24,7 @@ from penguins.cli.parameters import (
     Spark,
     SweptFeatures,
 )
+from penguins.cli.read_options import DETECT
 from penguins.cli.rules import Choice
 from penguins.cli.script import check_command_line, run_script
 from penguins.cli.steps import Step
@@ -59,6 +61,7 @@ class Parameters:
     resume: Resume = False
     seed: Seed = 0
     spark: Spark = "local[*]"
+    read: Read = DETECT
     experiment: Experiment = ""
 
 

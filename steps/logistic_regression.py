@@ -17,10 +17,12 @@ from penguins.cli.parameters import (
     Experiment,
     Parameter,
     Predictors,
+    Read,
     Seed,
     TestSize,
     require_target,
 )
+from penguins.cli.read_options import DETECT
 from penguins.cli.rules import COLUMN, Choice
 from penguins.cli.script import check_command_line, run_script
 from penguins.cli.steps import Step
@@ -55,6 +57,7 @@ class Parameters:
     test_size: TestSize = 0.2
     encoding: Encoding = "onehot"
     seed: Seed = 0
+    read: Read = DETECT
     experiment: Experiment = ""
 
     def __post_init__(self) -> None:
@@ -188,10 +191,11 @@ def log_and_verify_model(model: Pipeline, split: Split) -> None:
 def main(asked: Parameters) -> None:
     """Fit, evaluate and log the regression in an MLflow run."""
     with step_run(NAME, asked, table_digest(asked.data)) as run:
-        parameters = resolve_columns(asked, PENGUINS, describe_columns, with_texts=True)
-        table = load_table(parameters.data, columns_in_use(features=parameters.features, target=parameters.target))
+        parameters = resolve_columns(asked, PENGUINS, lambda data: describe_columns(data, asked.read), with_texts=True)
+        columns = columns_in_use(features=parameters.features, target=parameters.target)
+        table = load_table(parameters.data, columns, read=asked.read, classes=parameters.target)
         split = split_rows(table, parameters)
-        log_table(table.frame, table.source, table.name, table.left_out, parameters.target)
+        log_table(table.frame, table.source, table.name, table.left_out, parameters.target, table.read_as)
         record_fingerprint(NAME, asked, table.digest)
         model = fit(split, table, parameters.encoding, parameters.class_weight)
         figures = evaluate(model, split)

@@ -18,11 +18,13 @@ from penguins.cli.parameters import (
     Experiment,
     MinSamples,
     Parameter,
+    Read,
     Resume,
     Seed,
     Spark,
     TestSize,
 )
+from penguins.cli.read_options import DETECT
 from penguins.cli.rules import CHARACTER, Choice, ListOf, Text
 from penguins.cli.script import check_command_line, run_script, step_refusal
 from penguins.cli.steps import Step, declared_steps
@@ -66,6 +68,7 @@ class Parameters:
         Parameter(Choice(("local", "uv", "virtualenv", "conda")), "environment of the steps: local is the one of main"),
     ] = "local"
     resume: Resume = False
+    read: Read = DETECT
     experiment: Experiment = ""
 
 

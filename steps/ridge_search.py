@@ -17,9 +17,11 @@ from penguins.cli.parameters import (
     Experiment,
     Parameter,
     Predictors,
+    Read,
     Seed,
     require_target,
 )
+from penguins.cli.read_options import DETECT
 from penguins.cli.rules import COLUMN, Integer
 from penguins.cli.script import check_command_line, run_script
 from penguins.cli.steps import Step
@@ -52,6 +54,7 @@ class Parameters:
     cv: Annotated[int, Parameter(Integer(2, 10_000), "number of folds, 2 or more")] = 5
     encoding: Encoding = "onehot"
     seed: Seed = 0
+    read: Read = DETECT
     experiment: Experiment = ""
 
     def __post_init__(self) -> None:
@@ -146,10 +149,11 @@ def name_children(parent_id: str, experiment_id: str) -> None:
 def main(asked: Parameters) -> None:
     """Search, draw and log in an MLflow run."""
     with step_run(NAME, asked, table_digest(asked.data)) as run:
-        parameters = resolve_columns(asked, PENGUINS, describe_columns, with_texts=True)
-        table = load_table(parameters.data, columns_in_use(features=parameters.features, target=parameters.target))
+        parameters = resolve_columns(asked, PENGUINS, lambda data: describe_columns(data, asked.read), with_texts=True)
+        columns = columns_in_use(features=parameters.features, target=parameters.target)
+        table = load_table(parameters.data, columns, read=asked.read)
         require_usable(table, parameters)
-        log_table(table.frame, table.source, table.name, table.left_out, parameters.target)
+        log_table(table.frame, table.source, table.name, table.left_out, parameters.target, table.read_as)
         record_fingerprint(NAME, asked, table.digest)
         fitted, X = search_with_autologging(table, parameters)
         name_children(run.info.run_id, run.info.experiment_id)

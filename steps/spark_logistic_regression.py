@@ -14,11 +14,13 @@ from penguins.cli.parameters import (
     Experiment,
     Parameter,
     Predictors,
+    Read,
     Seed,
     Spark,
     TestSize,
     require_target,
 )
+from penguins.cli.read_options import DETECT
 from penguins.cli.rules import COLUMN, Integer
 from penguins.cli.script import check_command_line, run_script
 from penguins.cli.steps import Step
@@ -52,6 +54,7 @@ class Parameters:
     max_iter: Annotated[int, Parameter(Integer(1, 100_000), "most iterations of the solver, 1 or more")] = 10
     seed: Seed = 0
     spark: Spark = "local[*]"
+    read: Read = DETECT
     experiment: Experiment = ""
 
     def __post_init__(self) -> None:
@@ -240,12 +243,14 @@ def load_model(uri: str, shared: str) -> PipelineModel:
 
 def fit_and_log(session: SparkSession, shared: str, asked: Parameters) -> dict[str, float]:
     """Fit, evaluate and log the regression in the active run; return its metrics."""
-    parameters = resolve_columns(asked, PENGUINS, lambda data: describe_spark_columns(session, data), with_texts=True)
+    parameters = resolve_columns(
+        asked, PENGUINS, lambda data: describe_spark_columns(session, data, asked.read), with_texts=True
+    )
     columns = columns_in_use(features=parameters.features, target=parameters.target)
     require_other_names(columns, [*OUTPUTS, *intermediate_columns(parameters.features)])
     require_readable_names(columns)
     features, target = list(parameters.features), parameters.target
-    table = load_spark_table(session, parameters.data, columns, target)
+    table = load_spark_table(session, parameters.data, columns, target, read=asked.read)
     record_fingerprint(NAME, asked, table.digest)
     split = split_table(table, parameters)
     model = fit(split, table, features, parameters.max_iter)

@@ -73,7 +73,7 @@ CHECKS: list[tuple[ModuleType, str, dict[str, Any], str]] = [
     (dbscan_sweep, "", {"features": "size,kind"}, "The 'group_by' parameter must not name a column of the 'features'"),
     (dbscan_sweep, "results", {"group_by": "eps", "features": "weight"}, "that has the name of a result. Got 'eps'"),
     (spark_logistic_regression, "results", {"target": "eps", "features": "prediction"}, "name of a result. Got 'prediction'"),
-    (dbscan_sweep, "text in numbers", {}, "Got 'size', which holds text, for example '7 cm'"),
+    (dbscan_sweep, "text in numbers", {}, "Got 'size', which holds numbers, but in 1 of 60 rows text, for example '7 cm'"),
     (dbscan_sweep, "", {"metric": "haversine", "features": "size"}, "must name two columns with metric=haversine, latitude"),
     (dbscan_sweep, "latitude", {"metric": "haversine"}, "Got 'size', which holds 91: not in [-90, 90]"),
     (dbscan_sweep, "longitude", {"metric": "haversine"}, "Got 'weight', which holds -181: not in [-180, 360]"),

@@ -19,7 +19,7 @@ from pyspark.sql import SparkSession
 from stores import Steps, Store
 
 from penguins.cli.rules import to_text
-from penguins.data.load import MISSING
+from penguins.data.csv_file import MISSING
 from penguins.tracking.artifacts import load_sklearn_model
 from penguins.tracking.store import child_runs
 

@@ -19,7 +19,8 @@ MOST_LISTED, LONGEST_NAME = 20, 60
 class Column:
     """What a column of a table holds: numbers, text (categories and booleans are text) or something that no step takes.
 
-    `n_distinct` does not count missing values; Spark estimates it. It is 0 for a column of the kind "other".
+    `n_distinct` does not count missing values; Spark estimates it. It is 0 for a column of the kind "other". `note` may say why
+    no step takes it, as the end of a sentence that begins with its name.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Column:
     n_rows: int
     n_missing: int
     n_distinct: int
+    note: str = ""
 
 
 def choose_features(columns: Sequence[Column], excluded: Collection[str], with_texts: bool) -> tuple[str, ...]:
@@ -54,6 +56,8 @@ def choose_features(columns: Sequence[Column], excluded: Collection[str], with_t
 def _reason_against(column: Column, with_texts: bool) -> str:
     """Return why a column is no feature, as the end of a sentence that begins with its name, or an empty text."""
     n_present = column.n_rows - column.n_missing
+    if column.note:
+        return column.note
     if UNNAMED.fullmatch(column.name):
         return "which has no name"
     if column.n_missing > column.n_rows / 2:

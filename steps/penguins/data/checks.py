@@ -31,14 +31,14 @@ def columns_in_use(**parameters: str | Iterable[str]) -> dict[str, str]:
     return columns
 
 
-def require_distinct_columns(columns: Sequence[str], data: str) -> None:
-    """Raise InputError where two of a table's columns have the same name."""
-    repeated = sorted({column for column in columns if columns.count(column) > 1})
-    if repeated:
-        raise InputError(
-            f"The 'data' parameter must name a table whose columns have distinct names. Got {quote(data)}, "
-            f"which has {quote(repeated[0])} more than once."
-        )
+def require_single_columns(columns: Mapping[str, str], available: Sequence[str], data: str) -> None:
+    """Raise InputError where one of `columns` (column to parameter) is a name that the table has more than once."""
+    for column, parameter in columns.items():
+        if available.count(column) > 1:
+            raise InputError(
+                f"The {quote(parameter)} parameter must name columns that the table has once. Got {quote(column)}, which "
+                f"{quote(data)} has {available.count(column)} times: rename one of them."
+            )
 
 
 def require_columns(columns: Mapping[str, str], available: Sequence[str]) -> None:

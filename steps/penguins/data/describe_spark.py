@@ -4,31 +4,34 @@ from pyspark import sql
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from penguins.cli.read_options import DETECT, ReadOptions
 from penguins.data.auto import Column, Kind
 from penguins.data.describe import describe_columns
+from penguins.data.numbers import unread_numbers
 from penguins.data.spark_table import (
     TEXT_TYPES,
     is_read_here,
     quote_column,
     read_in_spark,
     refuse_spark_errors,
+    sample_texts,
     to_double_or_string,
 )
 
 
-def describe_spark_columns(session: SparkSession, data: str) -> list[Column]:
+def describe_spark_columns(session: SparkSession, data: str, read: ReadOptions = DETECT) -> list[Column]:
     """Describe each column of the table `data` as `load_spark_table` reads it where it is a feature.
 
     A column that `load_spark_table` refuses is of the kind "other". Raises InputError where the table cannot be read.
     """
     if is_read_here(data):
-        return describe_columns(data)
+        return describe_columns(data, read)
     with refuse_spark_errors(data):
-        return _describe_in_spark(read_in_spark(session, data))
+        return _describe_in_spark(*read_in_spark(session, data, read))
 
 
-def _describe_in_spark(table: DataFrame) -> list[Column]:
-    """Count the rows, and each column's present and distinct values, in one aggregation."""
+def _describe_in_spark(table: DataFrame, options: ReadOptions | None) -> list[Column]:
+    """Count the rows, and each column's present and distinct values, in one aggregation; look at the first texts."""
     counts = [F.count("*")]
     kinds: list[Kind] = []
     for name, spark_type in table.dtypes:
@@ -36,9 +39,14 @@ def _describe_in_spark(table: DataFrame) -> list[Column]:
         counts.append(F.count(F.col(quote_column(name)) if field is None else field))
         counts.append(F.lit(0) if field is None else _estimate_distinct(field))
         kinds.append("other" if field is None else "text" if spark_type in TEXT_TYPES else "number")
+    notes = {
+        name: f"which holds {found}"
+        for name, texts in sample_texts(table, [name for name, kind in table.dtypes if kind == "string"]).items()
+        if (found := unread_numbers(texts, options))
+    }
     n_rows, *counted = table.agg(*[count.alias(str(place)) for place, count in enumerate(counts)]).collect()[0]
     return [
-        Column(name, kind, n_rows, n_missing=n_rows - n_present, n_distinct=n_distinct)
+        Column(name, kind, n_rows, n_rows - n_present, n_distinct, notes.get(name, ""))
         for name, kind, n_present, n_distinct in zip(table.columns, kinds, counted[::2], counted[1::2], strict=True)
     ]
 

@@ -1,25 +1,25 @@
 """Read the table that a step works on: the complete rows in the columns that it uses."""
 
-import bz2
 import csv
-import gzip
-import io
 import lzma
-import warnings
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NoReturn
-from zipfile import BadZipFile, ZipFile
+from typing import TYPE_CHECKING, NoReturn
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
 from pandas.api import types
 
-from penguins.data.checks import require_columns, require_distinct_columns
-from penguins.data.locate import BLOCK_BYTES, BUNDLED, BUNDLED_FILE, PARQUET, fetch_table, table_name
-from penguins.data.table import Table, print_left_out
+from penguins.cli.read_options import DETECT, ReadOptions, na_numbers
+from penguins.data.checks import require_columns, require_single_columns
+from penguins.data.csv_file import CsvFile, open_csv, refuse_unreadable
+from penguins.data.locate import BUNDLED, BUNDLED_FILE, PARQUET, fetch_table, table_name
+from penguins.data.numbers import NO_DATES, integer_pattern, number_parser, unread_numbers
+from penguins.data.table import Table, print_dialect, print_left_out
 from penguins.errors import InputError
 from penguins.resume.fingerprint import content_digest
 from penguins.text import format_number, one_line, quote
@@ -27,29 +27,33 @@ from penguins.text import format_number, one_line, quote
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# The texts of a CSV that stand for a missing value, except in a column of names, where only the empty text does.
-MISSING = ["", "#N/A", "N/A", "NA", "NaN", "None", "n/a", "nan", "null", "NULL", "<NA>"]
 # The errors of pandas, pyarrow, csv and the decompressors at a file that is not what its name says.
 UNREADABLE = (ValueError, OSError, EOFError, RuntimeError, BadZipFile, ImportError, csv.Error, lzma.LZMAError, zlib.error)
-# A text column of a CSV with so many different numbers holds numbers; the texts in it are mistakes.
-FEWEST_NUMBERS = 10
-OPENERS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-LONGEST_FIELD = 2**31 - 1
-ENCODING = "utf-8-sig"
+# The texts that pandas takes for true and false, where a column holds nothing else.
+BOOLEANS = {"True": True, "TRUE": True, "true": True, "False": False, "FALSE": False, "false": False}
 
 
-def load_table(data: str, columns: dict[str, str], names: Sequence[str] = ()) -> Table:
+def load_table(
+    data: str, columns: dict[str, str], names: Sequence[str] = (), read: ReadOptions = DETECT, classes: str = ""
+) -> Table:
     """Read the table `data` and keep the rows without a missing value in `columns`.
 
-    `columns` maps each column that the step uses to the parameter that names it. Those in `names` hold the names of classes or
-    groups: they are read as text in which only an empty field is missing. Of the bundled penguins, the records that miss a
-    value in any column are left out. Prints how many rows of another table are left out, and for which columns.
-    Raises InputError where the table or a column does not exist, cannot be read or has no complete row.
+    `columns` maps each column that the step uses to the parameter that names it. Those in `names` hold the names of groups:
+    they are read as text in which only an empty field is missing. `classes` holds classes, which may look like anything. Of
+    the bundled penguins, the records that miss a value in any column are left out. `read` says how a CSV file is written.
+    Prints how another table is read, and how many of its rows are left out, for which columns.
+    Raises InputError where the table or a column does not exist, cannot be read or has no complete row, or where a column of
+    text holds numbers or dates that are not read as such.
     """
     path, name = (BUNDLED_FILE, BUNDLED) if data == BUNDLED else (fetch_table(data), table_name(data))
-    everything = _read(path, data, columns, names)
+    everything, options = _read(path, data, columns, names, read)
+    for column, parameter in columns.items():
+        if column not in (*names, classes):
+            require_read_numbers(everything[column], column, parameter, options)
     relevant = everything if data == BUNDLED else everything[list(columns)]
     complete = relevant.dropna()[list(columns)].reset_index(drop=True)
+    if data != BUNDLED and options:
+        print_dialect(name, options)
     if complete.empty:
         raise InputError(
             f"The 'data' parameter must name a table with rows that miss no value in {', '.join(columns)}. "
@@ -73,6 +77,7 @@ def load_table(data: str, columns: dict[str, str], names: Sequence[str] = ()) ->
         digest=content_digest(path),
         numbers=numbers,
         texts=[column for column in columns if column not in numbers],
+        read_as=str(options or ""),
     )
 
 
@@ -88,8 +93,10 @@ def refuse_errors(data: str) -> Iterator[None]:
         yield
     except InputError:
         raise
+    except UnicodeDecodeError as error:
+        refuse_unreadable(data, f"it is not written in {error.encoding}: leave encoding out of read, or give another one.")
     except UNREADABLE as error:
-        _refuse_unreadable(data, one_line(error)[:200])
+        refuse_unreadable(data, one_line(error)[:200])
 
 
 def is_parquet(path: Path) -> bool:
@@ -97,14 +104,24 @@ def is_parquet(path: Path) -> bool:
     return path.is_dir() or path.suffix in PARQUET
 
 
-def _read(path: Path, data: str, columns: dict[str, str], names: Sequence[str]) -> pd.DataFrame:
-    """Read `columns` of a Parquet table, or all columns of a CSV file."""
+def require_no_options(data: str, read: ReadOptions) -> None:
+    """Raise InputError where `read` says something of the table `data`, which is not CSV."""
+    if read != DETECT:
+        raise InputError(
+            f"The 'read' parameter must be empty for a table that is not a CSV file. Got {quote(str(read))} for {quote(data)}."
+        )
+
+
+def _read(
+    path: Path, data: str, columns: dict[str, str], names: Sequence[str], read: ReadOptions
+) -> tuple[pd.DataFrame, ReadOptions | None]:
+    """Read `columns` of a Parquet table, or all columns of a CSV file; return also how that is written."""
     with refuse_errors(data):
-        return _read_parquet(path, data, columns, names) if is_parquet(path) else _read_csv(path, data, columns, names)
-
-
-def _refuse_unreadable(data: str, why: str) -> NoReturn:
-    raise InputError(f"The 'data' parameter must name a readable CSV or Parquet table. Got {quote(data)}: {why}")
+        if is_parquet(path):
+            require_no_options(data, read)
+            return _read_parquet(path, data, columns, names), None
+        file = open_csv(path, data, read)
+        return _read_csv(file, columns, names), file.dialect.options
 
 
 def _read_parquet(path: Path, data: str, columns: dict[str, str], names: Sequence[str]) -> pd.DataFrame:
@@ -114,14 +131,21 @@ def _read_parquet(path: Path, data: str, columns: dict[str, str], names: Sequenc
     return frame
 
 
-def read_arrow(path: Path, data: str, columns: Mapping[str, str] | None = None) -> "pa.Table":
-    """Read `columns` (column to parameter) of a Parquet table, or all. Raises InputError where one is missing or repeated."""
+def read_arrow(path: Path, data: str, columns: Mapping[str, str]) -> "pa.Table":
+    """Read `columns` (column to parameter) of a Parquet table. Raises InputError where one is missing or repeated."""
     from pyarrow import parquet
 
-    schema = parquet.ParquetDataset(path).schema
-    require_distinct_columns(schema.names, data)
-    require_columns(columns or {}, schema.names)
-    return parquet.read_table(path, columns=None if columns is None else list(columns))
+    names = arrow_names(path)
+    require_columns(columns, names)
+    require_single_columns(columns, names, data)
+    return parquet.read_table(path, columns=list(columns))
+
+
+def arrow_names(path: Path) -> list[str]:
+    """Return the names of the columns of a Parquet table."""
+    from pyarrow import parquet
+
+    return list(parquet.ParquetDataset(path).schema.names)
 
 
 def to_lossless(values: "pa.ChunkedArray", column: str, parameter: str, is_name: bool = False) -> "pa.ChunkedArray":
@@ -140,137 +164,70 @@ def to_lossless(values: "pa.ChunkedArray", column: str, parameter: str, is_name:
     return values.cast(pa.float64()) if kinds.is_decimal(kind) else values
 
 
+def _read_csv(file: CsvFile, columns: Mapping[str, str], names: Sequence[str]) -> pd.DataFrame:
+    if hint := not set(columns) <= set(file.columns) and file.separator_hint:
+        refuse_unreadable(file.data, hint)
+    require_columns(columns, file.columns)
+    require_single_columns(columns, file.header, file.data)
+    table = file.read([name for name in names if name in file.columns])
+    for column in columns:
+        if column not in names:
+            table[column] = parse_numbers(table[column], file.dialect.options)
+    return table
+
+
+def parse_numbers(values: pd.Series, options: ReadOptions) -> pd.Series:
+    """Convert a column of a CSV that pandas left as text to numbers if each text is a number, or to booleans.
+
+    Some numbers are too large for pandas, and others are written with other signs.
+    """
+    if types.is_object_dtype(values):
+        present = values.dropna()
+        if not all(isinstance(value, str) for value in present):
+            return values
+        texts, parse = present.unique(), number_parser(options)
+        numbers = {text: parse(text) for text in texts}
+        if None not in numbers.values() and len(texts):
+            values = _mapped_numbers(values, numbers, options)
+        elif set(texts) <= BOOLEANS.keys():
+            return values.map(BOOLEANS)
+    if types.is_numeric_dtype(values) and (missing := na_numbers(options)):
+        return values.mask(values.isin(missing))
+    return values
+
+
+def _mapped_numbers(values: pd.Series, numbers: Mapping[str, float | None], options: ReadOptions) -> pd.Series:
+    """Return the numbers of a column of texts, as whole numbers if pandas would read it so in a plain file."""
+    found = values.map(numbers).astype(np.float64)
+    is_whole = integer_pattern(options)
+    are_small = found.abs().max() < 2**53  # others are not exact as floats
+    return found.astype(np.int64) if are_small and not found.hasnans and all(map(is_whole.fullmatch, numbers)) else found
+
+
+def require_read_numbers(values: pd.Series, column: str, parameter: str, options: ReadOptions | None) -> None:
+    """Raise InputError where a column of text holds numbers or dates that are not read as such.
+
+    `options` say how its CSV file is written, None for a table of another kind.
+    """
+    if types.is_object_dtype(values) or types.is_string_dtype(values):
+        texts = values.dropna()
+        if all(isinstance(value, str) for value in texts) and (found := unread_numbers(texts, options)):
+            refuse_unread_numbers(found, column, parameter)
+
+
+def refuse_unread_numbers(found: str, column: str, parameter: str) -> NoReturn:
+    """Raise InputError that says what a column of text holds, and the remedy."""
+    raise InputError(
+        f"The {quote(parameter)} parameter must name columns of numbers or text. Got {quote(column)}, which holds {found}, or "
+        "leave the column out."
+    )
+
+
 def _refuse_kind(parameter: str, column: str, kind: str, example: object) -> NoReturn:
     raise InputError(
         f"The {quote(parameter)} parameter must name columns of numbers or text. "
         f"Got {quote(column)}, which holds {kind}, for example {quote(str(example))}."
     )
-
-
-def _read_csv(path: Path, data: str, columns: dict[str, str], names: Sequence[str]) -> pd.DataFrame:
-    table = read_whole_csv(path, data, names)
-    require_columns(columns, list(table.columns))
-    for column, parameter in columns.items():
-        if column not in names:
-            table[column] = parse_numbers(table[column], column, parameter)
-    return table
-
-
-def read_whole_csv(path: Path, data: str, names: Sequence[str] = ()) -> pd.DataFrame:
-    """Read all columns of a CSV file as pandas types them, except those in `names`, which are text.
-
-    Raises InputError where the header repeats a name, or a row has more or fewer fields than it.
-    """
-    _require_no_null_byte(path, data)
-    first = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False, encoding=ENCODING, index_col=False)
-    header = [str(column) or f"Unnamed: {place}" for place, column in enumerate(first.iloc[0])]
-    require_distinct_columns(header, data)
-    table = _parse_csv(path, data, header, names)
-    # pandas fills a row that is too short with missing values, so that its last one is missing.
-    if table.iloc[:, -1].isna().any():
-        _require_whole_rows(path, data, len(header))
-    return table
-
-
-def _require_no_null_byte(path: Path, data: str) -> None:
-    """Raise InputError where a CSV file holds a null byte, because pandas would silently cut the field there."""
-    with _open_decompressed(path) as file:
-        if any(b"\0" in block for block in iter(lambda: file.read(BLOCK_BYTES), b"")):
-            _refuse_unreadable(
-                data, "it holds null bytes, as UTF-16 and binary files do: save it as CSV in UTF-8, or as Parquet."
-            )
-
-
-@contextmanager
-def _open_decompressed(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file for reading bytes, and decompress it if its name says that it is compressed."""
-    ending = path.suffix.lower()  # pandas ignores its case, too
-    if ending != ".zip":
-        with OPENERS.get(ending, open)(path, "rb") as file:
-            yield file
-        return
-    with ZipFile(path) as archive:
-        names = archive.namelist()
-        if len(names) != 1:
-            raise ValueError(f"it holds {len(names)} files and should hold one.")
-        with archive.open(names[0]) as file:
-            yield file
-
-
-def _parse_csv(path: Path, data: str, header: Sequence[str], names: Sequence[str]) -> pd.DataFrame:
-    with warnings.catch_warnings():
-        # Without an index, pandas warns where rows have more fields than the header. With one, it would shift them.
-        warnings.simplefilter("error", pd.errors.ParserWarning)
-        try:
-            table: pd.DataFrame = pd.read_csv(
-                path,
-                encoding=ENCODING,
-                keep_default_na=False,
-                na_values={column: [""] if column in names else MISSING for column in header},
-                dtype=dict.fromkeys(names, str),
-                low_memory=False,
-                index_col=False,
-            )
-        except pd.errors.ParserWarning:
-            _refuse_unreadable(data, f"its rows have more fields than its header, which has {len(header)}.")
-    return table
-
-
-def _require_whole_rows(path: Path, data: str, n_columns: int) -> None:
-    """Raise InputError with the line of the first row of a CSV file that has fewer fields than `n_columns`.
-
-    Reads quotes and skips lines of blanks as pandas does.
-    """
-    last = ""
-
-    def remember(line: str) -> str:
-        nonlocal last
-        last = line
-        return line
-
-    limit = csv.field_size_limit(LONGEST_FIELD)
-    try:
-        with _open_decompressed(path) as file, io.TextIOWrapper(file, encoding=ENCODING, newline="") as text:
-            rows = csv.reader(map(remember, text))
-            start = 1
-            for row in rows:
-                if len(row) < n_columns and last.strip(" \t\r\n"):
-                    fields = "1 field" if len(row) == 1 else f"{len(row)} fields"
-                    why = (
-                        f"line {start} has {fields} where the header has {n_columns}: write a missing value as an empty field."
-                    )
-                    _refuse_unreadable(data, why)
-                start = rows.line_num + 1
-    finally:
-        csv.field_size_limit(limit)
-
-
-def parse_numbers(values: pd.Series, column: str, parameter: str) -> pd.Series:
-    """Convert a column of a CSV that pandas left as text to numbers if each text is a number; some are too large for pandas.
-
-    Raises InputError where most of it is numbers: the texts between them would turn the column into one of categories.
-    """
-    present = values.dropna()
-    if not types.is_object_dtype(values) or not all(isinstance(value, str) for value in present):
-        return values
-    numbers = {text: _parse_number(text) for text in present.unique()}
-    texts = present[[numbers[text] is None for text in present]]
-    if texts.empty:
-        return values.map(numbers).astype(np.float64)
-    n_numbers = sum(number is not None for number in numbers.values())
-    if n_numbers < FEWEST_NUMBERS or len(texts) > len(present) / 2:
-        return values
-    raise InputError(
-        f"The {quote(parameter)} parameter must name columns of numbers or text. Got {quote(column)}, which holds numbers, "
-        f"but in {len(texts)} of {len(present)} rows text, for example {quote(texts.iloc[0])}: mend them, or leave them empty."
-    )
-
-
-def _parse_number(text: str) -> float | None:
-    try:
-        return float(text) if "_" not in text else None
-    except ValueError:
-        return None
 
 
 def to_numbers_or_text(values: pd.Series, column: str, parameter: str) -> pd.Series:
@@ -281,4 +238,7 @@ def to_numbers_or_text(values: pd.Series, column: str, parameter: str) -> pd.Ser
         return values.astype(np.float64)
     if types.is_string_dtype(values) or all(isinstance(value, str | bool) for value in values):
         return values.astype(str)
+    if types.is_datetime64_any_dtype(values) or all(isinstance(value, date) for value in values):
+        example = values.astype(str).iloc[0]  # as a CSV file has it
+        refuse_unread_numbers(f"dates, for example {quote(example)}: {NO_DATES}", column, parameter)
     return _refuse_kind(parameter, column, str(values.dtype), values.iloc[0])

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlparse
@@ -12,10 +12,14 @@ from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from penguins.data.checks import LARGEST, refuse_beyond, refuse_infinite, require_columns
-from penguins.data.load import load_table
-from penguins.data.locate import BUNDLED, TABLE_NAME, uri_scheme
-from penguins.data.table import print_left_out
+from penguins.cli.read_options import DETECT, ReadOptions
+from penguins.data.checks import LARGEST, refuse_beyond, refuse_infinite, require_columns, require_single_columns
+from penguins.data.csv_file import refuse_unreadable, repeated_columns
+from penguins.data.load import load_table, refuse_unread_numbers, require_no_options
+from penguins.data.locate import BUNDLED, TABLE_NAME, table_name, uri_scheme
+from penguins.data.numbers import unread_numbers
+from penguins.data.spark_csv import open_spark_csv
+from penguins.data.table import print_dialect, print_left_out
 from penguins.errors import InputError
 from penguins.text import one_line, quote
 from penguins.tracking.artifacts import log_external_table, log_table
@@ -28,6 +32,8 @@ TEXT_TYPES = ("string", "boolean")
 LATITUDES, LONGITUDES = (-90.0, 90.0), (-180.0, 360.0)
 CASE_SENSITIVE = "spark.sql.caseSensitive"
 ORDER = "(row number)"
+# Enough rows to see what most texts of a column look like.
+ROWS_IN_SAMPLE = 10_000
 # No column that a step uses has this name: the rules of parameters refuse it.
 TOTAL = ""
 # A cause with a message in the stack of a Java exception. The last one says most: which record, which file.
@@ -61,18 +67,24 @@ def quote_column(name: str) -> str:
 
 
 def load_spark_table(
-    session: SparkSession, data: str, columns: dict[str, str], names_column: str | None, ordered: bool = False
+    session: SparkSession,
+    data: str,
+    columns: dict[str, str],
+    names_column: str | None,
+    ordered: bool = False,
+    read: ReadOptions = DETECT,
 ) -> SparkTable:
     """Read the table `data` in `columns` (column to parameter) and log it as the dataset of the active run.
 
     `names_column` is one of them: it holds the names of classes or groups and is read as text. With None, no column does, and
     the table is one group. If `ordered`, a table whose rows have an order gets a further column, `order`, that numbers them.
+    `read` says how a CSV file is written.
     Raises InputError where the table or a column does not exist, cannot be read or has no complete row.
     """
     _require_distinguishable(session, columns)
     if is_read_here(data):
-        return _load_through_pandas(session, data, columns, names_column, ordered)
-    return _load_in_spark(session, data, columns, names_column)
+        return _load_through_pandas(session, data, columns, names_column, ordered, read)
+    return _load_in_spark(session, data, columns, names_column, read)
 
 
 def require_spark_numbers(table: SparkTable, parameter: str, columns: Sequence[str]) -> None:
@@ -128,10 +140,10 @@ def is_read_here(data: str) -> bool:
 
 
 def _load_through_pandas(
-    session: SparkSession, data: str, columns: dict[str, str], names_column: str | None, ordered: bool
+    session: SparkSession, data: str, columns: dict[str, str], names_column: str | None, ordered: bool, read: ReadOptions
 ) -> SparkTable:
-    table = load_table(data, columns, [] if names_column is None else [names_column])
-    log_table(table.frame, table.source, table.name, table.left_out)
+    table = load_table(data, columns, [] if names_column is None else [names_column], read)
+    log_table(table.frame, table.source, table.name, table.left_out, read_as=table.read_as)
     rows, order = table.frame, None
     if ordered:
         order = ORDER
@@ -153,9 +165,11 @@ def _load_through_pandas(
     )
 
 
-def _load_in_spark(session: SparkSession, data: str, columns: dict[str, str], names_column: str | None) -> SparkTable:
+def _load_in_spark(
+    session: SparkSession, data: str, columns: dict[str, str], names_column: str | None, read: ReadOptions
+) -> SparkTable:
     with refuse_spark_errors(data):
-        everything = read_in_spark(session, data)
+        everything, options = read_in_spark(session, data, read, columns, [] if names_column is None else [names_column])
         selected = everything.select(*_convert_columns(everything, columns, names_column))
         frame = selected.dropna()
         n_missing = _count_missing(selected)
@@ -166,9 +180,12 @@ def _load_in_spark(session: SparkSession, data: str, columns: dict[str, str], na
             f"The 'data' parameter must name a table with rows that miss no value in {', '.join(columns)}. "
             f"Got {quote(data)}, which has {total} rows and none that is complete."
         )
-    log_external_table(data, rows, total - rows)
-    print_left_out(total, total - rows, n_missing)
     numbers = [name for name, kind in frame.dtypes if kind == "double"]
+    _require_read_numbers(frame, {name: columns[name] for name in columns if name not in (*numbers, names_column)}, options)
+    log_external_table(data, rows, total - rows, str(options or ""))
+    if options:
+        print_dialect(table_name(data), options)
+    print_left_out(total, total - rows, n_missing)
     return SparkTable(
         frame=frame,
         name=data,
@@ -193,20 +210,45 @@ def refuse_spark_errors(data: str) -> Iterator[None]:
         raise InputError(f"The 'data' parameter must name a table that Spark can read. Got {quote(data)}: {why}") from error
 
 
-def read_in_spark(session: SparkSession, data: str) -> DataFrame:
-    """Read a table of the catalogue, or the CSV file or Parquet table at a URI. Raises InputError where it does not exist."""
+def read_in_spark(
+    session: SparkSession, data: str, read: ReadOptions, columns: Mapping[str, str] | None = None, names: Collection[str] = ()
+) -> tuple[DataFrame, ReadOptions | None]:
+    """Read a table of the catalogue, or the CSV file or Parquet table at a URI; return also how a CSV file is written.
+
+    Of a CSV file, `columns` (column to parameter) or all whose names occur once are read, those in `names` as text.
+    Raises InputError where the table does not exist, or a CSV file does not have one of the columns, or has it twice.
+    """
+    if urlparse(data).path.endswith((".csv", ".csv.gz")) and not TABLE_NAME.fullmatch(data):
+        file = open_spark_csv(session, data, read)
+        if file.separator_hint and not set(columns or ()) <= set(file.columns):
+            refuse_unreadable(data, file.separator_hint)
+        require_columns(columns or {}, file.columns)
+        require_single_columns(columns or {}, file.header, data)
+        usable = [name for name in file.columns if name not in repeated_columns(file.header, file.columns)]
+        return file.typed(usable if columns is None else columns, names), file.options
+    require_no_options(data, read)
     if TABLE_NAME.fullmatch(data):
         if not session.catalog.tableExists(data):
             raise InputError(
                 f"The 'data' parameter must name a table that is there. Got {quote(data)}, which is neither a file in "
                 f"{os.getcwd()} nor a table of Spark's catalogue."
             )
-        return session.table(data)
-    if urlparse(data).path.endswith((".csv", ".csv.gz")):
-        # With column pruning, Spark would check only the columns in use and accept rows of any length.
-        reader = session.read.option("columnPruning", "false")
-        return reader.csv(data, header=True, inferSchema=True, mode="FAILFAST")
-    return session.read.parquet(data)
+        return session.table(data), None
+    return session.read.parquet(data), None
+
+
+def _require_read_numbers(frame: DataFrame, columns: Mapping[str, str], options: ReadOptions | None) -> None:
+    """Raise InputError where one of `columns` of text (column to parameter) holds numbers that are not read as such."""
+    if columns:
+        for name, texts in sample_texts(frame, list(columns)).items():
+            if found := unread_numbers(texts, options):
+                refuse_unread_numbers(found, name, columns[name])
+
+
+def sample_texts(frame: DataFrame, columns: Sequence[str]) -> dict[str, list[str]]:
+    """Return the present values of columns of text in the first rows."""
+    rows = frame.select(*[quote_column(name) for name in columns]).limit(ROWS_IN_SAMPLE).collect()
+    return {name: [row[place] for row in rows if row[place] is not None] for place, name in enumerate(columns)}
 
 
 def _convert_columns(everything: DataFrame, columns: Mapping[str, str], names_column: str | None) -> list[Column]:

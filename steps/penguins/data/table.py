@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from penguins.cli.read_options import ReadOptions
+from penguins.data.dialect import WINDOWS
 from penguins.text import one_line, print_lines
 
 MOST_COLUMNS_NAMED = 10
@@ -15,7 +17,8 @@ class Table:
     """The complete rows of a table in the columns that a step uses.
 
     `numbers` names the columns of numbers, which are float64, and `texts` the others, which are text. `left_out` is the number
-    of rows that are not complete, `source` the path of the table and `digest` a digest of its content.
+    of rows that are not complete, `source` the path of the table, `digest` a digest of its content, and `read_as` says how a
+    CSV file was read, as the parameter `read` does.
     """
 
     frame: pd.DataFrame
@@ -25,6 +28,13 @@ class Table:
     digest: str
     numbers: list[str]
     texts: list[str]
+    read_as: str = ""
+
+
+def print_dialect(name: str, options: ReadOptions) -> None:
+    """Print how the CSV file `name` is read."""
+    doubt = f" ({options.encoding}, because it is not UTF-8)" if options.encoding == WINDOWS else ""
+    print_lines(f"{one_line(name)} is read as {options}{doubt}")
 
 
 def print_left_out(n_rows: int, n_left_out: int, n_missing: Mapping[str, int]) -> None:

@@ -35,22 +35,24 @@ def run_sweep_step(entry_point: str, algorithm: str, parameters: Any) -> None:
     with step_run(entry_point, parameters, table_digest(parameters.data)) as run, end_open_runs(run), ExitStack() as stack:
         session = stack.enter_context(spark_session(SparkTarget(parameters.spark)))
         require_shared_store(parameters, session)
-        in_use = resolve_columns(parameters, PENGUINS, lambda data: describe_spark_columns(session, data), with_texts=False)
+        in_use = resolve_columns(
+            parameters, PENGUINS, lambda data: describe_spark_columns(session, data, parameters.read), False
+        )
         settings = SweepSettings.from_parameters(algorithm, in_use)
-        table = _load_table(session, parameters.data, settings)
+        table = _load_table(session, parameters, settings)
         had_work = _sweep_or_show(entry_point, parameters, settings, run, table, n_parallel_tasks(session))
     if not had_work:  # after the block, which ends the run
         discard_run(run)
 
 
-def _load_table(session: SparkSession, data: str, settings: SweepSettings) -> SparkTable:
+def _load_table(session: SparkSession, parameters: Any, settings: SweepSettings) -> SparkTable:
     """Read the columns that the sweep uses. Raises InputError where they do not fit its parameters."""
     is_sphere = settings.metric == HAVERSINE
     columns = columns_in_use(features=settings.features, group_by=[settings.group_by] if settings.group_by else [])
     require_other_names({settings.group_by: "group_by"}, result_columns(settings.of_algorithm))
     if is_sphere:
         require_position("features", settings.features)
-    table = load_spark_table(session, data, columns, settings.group_by or None, ordered=True)
+    table = load_spark_table(session, parameters.data, columns, settings.group_by or None, ordered=True, read=parameters.read)
     require_spark_numbers(table, "features", settings.features)
     if is_sphere:
         require_spark_degrees(table, "features", settings.features)

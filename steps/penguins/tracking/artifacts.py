@@ -25,15 +25,19 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 EXAMPLE_ROWS = 5
+# The parameter of a run that says how its CSV file was read; `read` is what the user asked for.
+READ_AS = "read_as"
 # The messages for a second row with the same key: of SQLite and PostgreSQL, and of MySQL and SQL Server.
 DUPLICATE_KEY = ("unique constraint", "duplicate")
 ALLOW_PICKLE = "MLFLOW_ALLOW_PICKLE_DESERIALIZATION"
 
 
-def log_table(frame: "pd.DataFrame", source: str, name: str, left_out: int, target: str | None = None) -> None:
-    """Log the rows of `frame` as the active run's dataset, and how many rows were left out for a missing value."""
+def log_table(
+    frame: "pd.DataFrame", source: str, name: str, left_out: int, target: str | None = None, read_as: str = ""
+) -> None:
+    """Log the rows of `frame` as the active run's dataset, how many rows were left out, and how a CSV file was read."""
     log_dataset(frame, source, name, target)
-    mlflow.log_metrics({"n_rows": len(frame), "n_rows_left_out": left_out})
+    _log_reading(len(frame), left_out, read_as)
 
 
 def log_dataset(frame: "pd.DataFrame", source: str, name: str, target: str | None = None) -> None:
@@ -45,11 +49,17 @@ def log_dataset(frame: "pd.DataFrame", source: str, name: str, target: str | Non
     _log_input(dataset)
 
 
-def log_external_table(source: str, rows: int, left_out: int) -> None:
+def log_external_table(source: str, rows: int, left_out: int, read_as: str) -> None:
     """Log a table that Spark reads itself as the active run's dataset, without looking at its rows."""
     tags = {"mlflow.source.name": source}
     _log_input(MetaDataset(CodeDatasetSource(tags), name=source))
-    mlflow.log_metrics({"n_rows": rows, "n_rows_left_out": left_out})
+    _log_reading(rows, left_out, read_as)
+
+
+def _log_reading(n_rows: int, n_left_out: int, read_as: str) -> None:
+    mlflow.log_metrics({"n_rows": n_rows, "n_rows_left_out": n_left_out})
+    if read_as:
+        mlflow.log_param(READ_AS, read_as)
 
 
 def _log_input(dataset: Dataset) -> None:

@@ -7,6 +7,7 @@ import pytest
 from step_modules import BY_NAME, STEPS
 
 from penguins.cli.parameters import declared_parameters
+from penguins.cli.read_options import ReadOptions, ReadRule
 from penguins.cli.rules import COLUMN, Auto, AutoOr, Choice, Flag, Integer, ListOf, Real, Rule, to_text
 from penguins.resume.fingerprint import fingerprint_from_texts, step_fingerprint
 
@@ -44,6 +45,8 @@ def other_value(name: str, rule: Rule, value: Any) -> Any:
         return value + 1
     if isinstance(rule, Real):
         return value / 2
+    if isinstance(rule, ReadRule):
+        return ReadOptions(sep=";")
     if isinstance(rule, AutoOr):
         return Auto(20)
     if isinstance(rule, ListOf):

@@ -14,11 +14,11 @@ from penguins.data.checks import (
     require_both_sides,
     require_classes,
     require_columns,
-    require_distinct_columns,
     require_finite,
     require_numbers,
     require_other_names,
     require_rows,
+    require_single_columns,
     require_split,
     require_variety,
 )
@@ -57,8 +57,8 @@ RULES: dict[str, tuple[Callable[[], object], str]] = {
         "The 'group_by' parameter must not name a column of the 'features' parameter. Got 'kind' in both.",
     ),
     "a column twice": (
-        lambda: require_distinct_columns(["size", "kind", "size"], "t.csv"),
-        "whose columns have distinct names. Got 't.csv', which has 'size' more than once.",
+        lambda: require_single_columns({"size": "features"}, ["size", "kind", "size"], "t.csv"),
+        "The 'features' parameter must name columns that the table has once. Got 'size', which 't.csv' has 2 times: rename",
     ),
     "the name of a result": (
         lambda: require_other_names({"size": "features", "eps": "group_by"}, ["eps", "silhouette"]),
@@ -104,9 +104,9 @@ def test_names_and_counts_that_break_a_rule_are_refused(case: str) -> None:
 
 TABLE_RULES: dict[str, tuple[str, Callable[[Table], None], str]] = {
     "text among numbers": (
-        "text in numbers",
-        lambda table: require_numbers(table, "features", ["weight", "size"]),
-        "The 'features' parameter must name columns of numbers. Got 'size', which holds text, for example '7 cm'.",
+        "",
+        lambda table: require_numbers(table, "features", ["weight", "kind"]),
+        "The 'features' parameter must name columns of numbers. Got 'kind', which holds text, for example 'a'.",
     ),
     "text as a target": (
         "",
@@ -171,7 +171,7 @@ def test_a_good_table_passes_every_check(tmp_path: Path, monkeypatch: pytest.Mon
     columns = columns_in_use(features=["size", "weight"], target="kind")
     assert columns == {"size": "features", "weight": "features", "kind": "target"}
     require_columns(columns, list(good_table().columns))
-    require_distinct_columns(NAMES, "t.csv")
+    require_single_columns(columns, [*NAMES, "other", "other"], "t.csv")
     require_other_names(columns, ["prediction"])
     require_numbers(table, "features", ["size", "weight"])
     require_finite(table, "features", NAMES)

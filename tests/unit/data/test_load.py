@@ -24,7 +24,8 @@ from input_tables import (
     spoiled_table,
 )
 
-from penguins.data.load import OPENERS, load_table
+from penguins.data.csv_file import OPENERS
+from penguins.data.load import load_table
 from penguins.data.table import print_left_out
 from penguins.errors import InputError
 from penguins.text import one_line
@@ -85,13 +86,16 @@ def test_the_complete_rows_in_the_columns_in_use_are_kept_and_the_others_counted
     table = load_table(FORMS[form](), COLUMNS, names=["kind"])
     assert table.frame.to_dict("list") == {"kind": ["a", "b"], "size": [1.0, 4.0]}
     assert table.left_out == 2
-    assert capsys.readouterr().out == "rows left out: 2 of 4, which miss a value in kind (1), size (1)\n"
+    *how, left_out = capsys.readouterr().out.splitlines()
+    assert left_out == "rows left out: 2 of 4, which miss a value in kind (1), size (1)"
+    plain = ' is read as {"sep": ",", "encoding": "utf-8", "decimal": "."}'
+    assert how == ([f"{table.name}{plain}"] if ".csv" in table.name.lower() else [])
     assert (table.numbers, table.texts) == (["size"], ["kind"])
 
 
-def test_a_complete_table_is_read_without_a_word_and_many_columns_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+def test_of_a_complete_table_no_row_is_left_out_and_many_columns_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
     load_table(file("size,kind\n1,a\n2,b\n")(), COLUMNS, names=["kind"])
-    assert capsys.readouterr().out == ""
+    assert "left out" not in capsys.readouterr().out
     print_left_out(50, 12, {f"c{number}": number for number in range(13)})
     assert capsys.readouterr().out == (
         "rows left out: 12 of 50, which miss a value in "
@@ -142,11 +146,8 @@ BAD_TABLES: dict[str, tuple[Recipe, str]] = {
     "an empty file": (file(b""), TEXT),
     "only line breaks": (file("\n\n\n"), TEXT),
     "only a byte order mark": (file(b"\xef\xbb\xbf"), TEXT),
-    "Latin-1 in the header": (file("kind,größe\nä,1\n".encode("latin-1")), TEXT),
-    "Latin-1 in a field": (file(GOOD_CSV.replace("b,3", "ü,3").encode("latin-1")), TEXT + "'utf-8' codec"),
     "a binary file": (file(bytes(range(256)) * 20), TEXT),
     "a picture": (file("\x89PNG\0\0", "t.png"), "it holds null bytes"),
-    "UTF-16": (file(GOOD_CSV.encode("utf-16")), TEXT + "it holds null bytes, as UTF-16 and binary files do"),
     "UTF-16 without its mark": (file(GOOD_CSV.encode("utf-16-le")), TEXT + "it holds null bytes"),
     "a null byte": (file(GOOD_CSV.replace("b,3", "b\0,3")), TEXT + "it holds null bytes"),
     "a null byte in a zip": (
@@ -167,7 +168,6 @@ BAD_TABLES: dict[str, tuple[Recipe, str]] = {
     "an empty Parquet file": (file(b"", "t.parquet"), TIED + "'t.parquet'"),
     "text as Parquet": (file(GOOD_CSV, "t.parquet"), TIED + "'t.parquet'"),
     "a folder with broken Parquet": (folder_with("b.parquet"), TIED + "'folder'"),
-    "semicolons": (file(GOOD_CSV.replace(",", ";")), "which it does not have. It has kind;size;weight"),
     "no header": (file(GOOD_CSV.split("\n", 1)[1]), "which it does not have"),
     "one column": (file("kind\na\nb\n"), "which it does not have. It has kind"),
     "a column in capitals": (file(GOOD_CSV.replace("kind", "Kind")), "'kind', which it does not have. Did you mean 'Kind'?"),
@@ -177,28 +177,34 @@ BAD_TABLES: dict[str, tuple[Recipe, str]] = {
     ),
     "a column twice": (
         file("kind,size,size,weight\na,1,2,3\n"),
-        "whose columns have distinct names. Got 't.csv', which has 'size' more than once",
+        "must name columns that the table has once. Got 'size', which 't.csv' has 2 times",
     ),
     "a column twice, of Parquet": (
         parquet_with_a_column_twice,
-        "columns have distinct names. Got 't.parquet', which has 'size' more than once",
+        "must name columns that the table has once. Got 'size', which 't.parquet' has 2 times",
     ),
     "two columns without a name": (file(GOOD_CSV.replace("kind,size,weight", ",,kind")), "which it does not have"),
     "signs that steer a terminal": (file(GOOD_CSV.replace("size", "\x1b[2J\u202e")), "It has kind, \\x1b[2J\\u202e, weight"),
     "text among numbers": (
         file(GOOD_CSV.replace("b,3.5,3", "b,7 cm,3")),
-        "Got 'size', which holds numbers, but in 1 of 60 rows text, for example '7 cm': mend them, or leave them empty",
+        "Got 'size', which holds numbers, but in 1 of 60 rows text, for example '7 cm': mend or empty them",
     ),
-    "question marks": (file(GOOD_CSV.replace(",3.5,", ",?,")), "numbers, but in 3 of 60 rows text, for example '?'"),
+    "question marks": (
+        file(GOOD_CSV.replace(",3.5,", ",?,")),
+        "numbers, but in 3 of 60 rows text, for example '?': if it stands for a missing value, pass read={na_values: [\"?\"]}",
+    ),
     "numbers with underscores": (file(GOOD_CSV.replace("b,3.5,3", "b,3_5,3")), "in 1 of 60 rows text, for example '3_5'"),
     "lists": (parquet_with(size=pa.array([[1.0]] * 60)), "must name columns of numbers or text. Got 'size', which holds list<"),
     "structures": (parquet_with(size=pa.array([{"a": 1}] * 60)), "Got 'size', which holds struct<a: int64>"),
     "bytes": (parquet_with(size=pa.array([b"a"] * 60)), "Got 'size', which holds binary"),
-    "days": (parquet_with(size=pa.array([datetime(2026, 1, 1).date()] * 60)), "Got 'size', which holds object"),
+    "days": (
+        parquet_with(size=pa.array([datetime(2026, 1, 1).date()] * 60)),
+        "Got 'size', which holds dates, for example '2026-01-01'",
+    ),
     "durations": (parquet_with(size=pa.array([5] * 60, pa.duration("s"))), "Got 'size', which holds timedelta64"),
     "dates": (
         parquet_file(spoiled_table("dates")),
-        "The 'features' parameter must name columns of numbers or text. Got 'size', which holds datetime64",
+        "Got 'size', which holds dates, for example '2026-01-01': turn them into numbers",
     ),
     "lists of names": (parquet_with(kind=pa.array([["a"]] * 60)), "of numbers or text. Got 'kind', which holds list<"),
     "bytes of names": (parquet_with(kind=pa.array([b"a"] * 60)), "Got 'kind', which holds binary"),

@@ -1,0 +1,188 @@
+"""Read a CSV file in any usual dialect."""
+
+import bz2
+import csv
+import gzip
+import io
+import lzma
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, NoReturn
+from zipfile import ZipFile
+
+import pandas as pd
+
+from penguins.cli.read_options import ReadOptions
+from penguins.data.dialect import Dialect, find_dialect, separator_hint
+from penguins.errors import InputError
+from penguins.text import quote
+
+# The texts that stand for a missing value, except in a column of names, where only the empty text does.
+MISSING = ["", "#N/A", "N/A", "NA", "NaN", "None", "n/a", "nan", "null", "NULL", "<NA>"]
+OPENERS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+LONGEST_FIELD = 2**31 - 1
+
+Names = tuple[str, ...]
+
+
+def refuse_unreadable(data: str, why: str) -> NoReturn:
+    """Raise InputError that says why `data` is no table that can be read."""
+    raise InputError(f"The 'data' parameter must name a readable CSV or Parquet table. Got {quote(data)}: {why}")
+
+
+@dataclass(frozen=True)
+class CsvFile:
+    """A CSV file: where it is, what the user calls it, how it is written, and its columns.
+
+    `columns` are the names that pandas gives: a name that occurs again in the `header` gets a number, as in `size.1`.
+    """
+
+    path: Path
+    data: str
+    dialect: Dialect
+    header: tuple[str, ...]
+    columns: tuple[str, ...]
+
+    @property
+    def repeated(self) -> set[str]:
+        """The columns whose names occur more than once in the header."""
+        return repeated_columns(self.header, self.columns)
+
+    @property
+    def separator_hint(self) -> str:
+        """Which separator the file seems to have, if it is not the one by which it is read, as a sentence."""
+        with open_decompressed(self.path) as file:
+            return separator_hint(file, self.dialect.options, len(self.header))
+
+    def read(self, names: Sequence[str] = ()) -> pd.DataFrame:
+        """Return all columns: as pandas types them if numbers are written plainly, else as texts; those in `names` as texts.
+
+        Raises InputError where a row has more or fewer fields than the header.
+        """
+        table = self._parse(names)
+        # pandas fills a row that is too short with missing values, so that its last one is missing.
+        if len(table.columns) and table.iloc[:, -1].isna().any():
+            self._require_whole_rows()
+        return table
+
+    def _parse(self, names: Sequence[str]) -> pd.DataFrame:
+        options = self.dialect.options
+        missing = [*(MISSING if options.keep_default_na else []), *options.na_values]
+        of_names = [*([""] if options.keep_default_na else []), *options.na_values]
+        with warnings.catch_warnings(), open_decompressed(self.path) as file:
+            # Without an index, pandas warns where rows have more fields than the header. With one, it would shift them.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            try:
+                table: pd.DataFrame = pd.read_csv(
+                    file,
+                    keep_default_na=False,
+                    na_values={column: of_names if column in names else missing for column in self.columns},
+                    dtype=dict.fromkeys(names if self.dialect.is_plain else self.columns, str),
+                    low_memory=False,
+                    **_arguments(self.dialect),
+                )
+            except pd.errors.ParserWarning:
+                n_fields = len(self.header)
+                refuse_unreadable(
+                    self.data,
+                    self.separator_hint or f"its rows have more fields than its header, which has {n_fields}.",
+                )
+        return table
+
+    def _require_whole_rows(self) -> None:
+        """Raise InputError with the line of the first row that has fewer fields than the header.
+
+        Reads quotes and skips lines of blanks as pandas does.
+        """
+        last = ""
+
+        def remember(line: str) -> str:
+            nonlocal last
+            last = line
+            return line
+
+        options, n_columns = self.dialect.options, len(self.header)
+        limit = csv.field_size_limit(LONGEST_FIELD)
+        try:
+            with open_decompressed(self.path) as file, _text(file, self.dialect) as text:
+                for _ in range(options.skiprows):
+                    text.readline()
+                rows = csv.reader(map(remember, text), delimiter=options.sep, quotechar=options.quotechar)
+                start = 1
+                for row in rows:
+                    if len(row) < n_columns and last.strip(" \t\r\n"):
+                        fields = "1 field" if len(row) == 1 else f"{len(row)} fields"
+                        refuse_unreadable(
+                            self.data,
+                            f"line {start + options.skiprows} has {fields} where the header has {n_columns}: write a missing "
+                            "value as an empty field.",
+                        )
+                    start = rows.line_num + 1
+        finally:
+            csv.field_size_limit(limit)
+
+
+def repeated_columns(header: Names, columns: Names) -> set[str]:
+    """Return those of `columns` whose names occur more than once in the header."""
+    counts = Counter(header)
+    return {column for name, column in zip(header, columns, strict=True) if counts[name] > 1}
+
+
+def open_csv(path: Path, data: str, read: ReadOptions) -> CsvFile:
+    """Look at the CSV file at `path`, which the user calls `data`, and return how it is written.
+
+    Raises InputError where it holds null bytes, at which pandas would silently cut a field.
+    """
+    with open_decompressed(path) as file:
+        dialect = find_dialect(file, read)
+    if dialect.has_null_byte:
+        refuse_unreadable(data, "it holds null bytes, as binary files do: save it as CSV in UTF-8, or as Parquet.")
+    header, columns = read_header(lambda: open_decompressed(path), dialect)
+    return CsvFile(path, data, dialect, header, columns)
+
+
+def read_header(open_file: Callable[[], AbstractContextManager[IO[bytes]]], dialect: Dialect) -> tuple[Names, Names]:
+    """Return the names of the columns as the header of a CSV file has them, and as pandas calls them."""
+    with open_file() as file:
+        first = pd.read_csv(file, header=None, nrows=1, dtype=str, keep_default_na=False, **_arguments(dialect))
+    with open_file() as file:
+        columns = pd.read_csv(file, nrows=0, **_arguments(dialect)).columns
+    header = tuple(str(column) or f"Unnamed: {place}" for place, column in enumerate(first.iloc[0]))
+    return header, tuple(map(str, columns))
+
+
+def _arguments(dialect: Dialect) -> dict[str, Any]:
+    """Return the arguments of `pandas.read_csv` that say how the file is written."""
+    options = dialect.options
+    return {
+        "sep": options.sep,
+        "quotechar": options.quotechar,
+        "skiprows": options.skiprows,
+        "encoding": dialect.codec,
+        "encoding_errors": dialect.errors,
+        "index_col": False,
+    }
+
+
+def _text(file: IO[bytes], dialect: Dialect) -> io.TextIOWrapper:
+    return io.TextIOWrapper(file, encoding=dialect.codec, errors=dialect.errors, newline="")
+
+
+@contextmanager
+def open_decompressed(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file for reading bytes, and decompress it if its name says that it is compressed."""
+    ending = path.suffix.lower()  # pandas ignores its case, too
+    if ending != ".zip":
+        with OPENERS.get(ending, open)(path, "rb") as file:
+            yield file
+        return
+    with ZipFile(path) as archive:
+        names = archive.namelist()
+        if len(names) != 1:
+            raise ValueError(f"it holds {len(names)} files and should hold one.")
+        with archive.open(names[0]) as file:
+            yield file
