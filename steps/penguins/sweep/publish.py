@@ -19,6 +19,7 @@ from penguins.clustering.indices import (
     SILHOUETTE,
 )
 from penguins.plots import metrics_by_value_figure
+from penguins.sweep.fit import group_name
 from penguins.sweep.log_runs import TABLE
 from penguins.sweep.results import SweepResults, table_text
 from penguins.sweep.settings import SweepSettings
@@ -39,14 +40,16 @@ PANELS = {
 
 def log_results(results: SweepResults, settings: SweepSettings) -> None:
     """Log the table of all results as a file and as MLflow's own table, the picture of the indices, and the counts."""
-    swept, group_by = settings.swept, settings.group_column
+    swept, group_by = settings.swept, settings.group_columns
     mlflow.log_metrics({"n_groups": len(results.groups), f"groups_with_best_{swept}": len(results.best)})
     mlflow.log_text(table_text(group_by, settings.of_algorithm, results.rows()), TABLE)
     table = results.table(group_by, settings.of_algorithm)
     mlflow.log_table(table, "results.json")
-    curves = curves_in_picture(table, group_by, swept, settings.of_algorithm.fixed)
+    name = group_name(group_by)
+    named = table.assign(**{name: [row.group for row in results.rows()]})
+    curves = curves_in_picture(named, name, swept, settings.of_algorithm.fixed)
     panels = {metric: title for metric, title in PANELS.items() if metric != swept}
-    figure = metrics_by_value_figure(curves, group_by, swept, panels, _axis_label(settings))
+    figure = metrics_by_value_figure(curves, name, swept, panels, _axis_label(settings))
     log_figure(figure, f"metrics_by_{swept}.png")
 
 
@@ -68,7 +71,7 @@ def curves_in_picture(table: pd.DataFrame, group_by: str, swept: str, fixed: Seq
 
 def print_results(run: Run, results: SweepResults, settings: SweepSettings) -> None:
     """Print the table unless it is too long to read, the best value of each group, the warnings, and the run's id."""
-    table = results.table(settings.group_column, settings.of_algorithm).drop(columns=["model_path", "warning"])
+    table = results.table(settings.group_columns, settings.of_algorithm).drop(columns=["model_path", "warning"])
     best = table[table["best"]].drop(columns="best")
     lines = [_format(table.drop(columns="best")), ""] if len(table) <= LONGEST_TABLE else []
     lines += [f"best {settings.swept} of {len(best)} of {len(results.groups)} groups:"]
