@@ -71,12 +71,12 @@ def curves_in_picture(table: pd.DataFrame, group_by: str, swept: str, fixed: Seq
 
 def print_results(run: Run, results: SweepResults, settings: SweepSettings) -> None:
     """Print the table unless it is too long to read, the best value of each group, the warnings, and the run's id."""
-    table = results.table(settings.group_columns, settings.of_algorithm).drop(columns=["model_path", "warning"])
+    table = results.table(settings.group_columns, settings.of_algorithm).drop(columns=["model_path", "warning", "estimated"])
     best = table[table["best"]].drop(columns="best")
     lines = [_format(table.drop(columns="best")), ""] if len(table) <= LONGEST_TABLE else []
     lines += [f"best {settings.swept} of {len(best)} of {len(results.groups)} groups:"]
     lines += [_format(best.drop(columns="reason").head(LONGEST_TABLE))] if len(best) else []
-    print_lines(*lines, *_warning_lines(results), f"run: {run.info.run_id}")
+    print_lines(*lines, *_warning_lines(results), *_estimate_lines(results), f"run: {run.info.run_id}")
 
 
 def _warning_lines(results: SweepResults) -> list[str]:
@@ -97,6 +97,19 @@ def _warning_lines(results: SweepResults) -> list[str]:
             f"({min(sizes)} to {max(sizes)}){distances}."
         )
     return lines
+
+
+def _estimate_lines(results: SweepResults) -> list[str]:
+    """Return a line with the number of values that have an index from a sample, and an example; none where all are exact."""
+    rows = [row for row in results.rows() if row.estimated]
+    if not rows:
+        return []
+    n_groups = len({row.group for row in rows})
+    example = max((row.estimated for row in rows), key=len)
+    return [
+        f"estimated on a sample: indices of {len(rows)} values in {n_groups} of {len(results.groups)} groups, for example "
+        f"{example}; the column estimated of {TABLE} has all"
+    ]
 
 
 def _format(table: pd.DataFrame) -> str:

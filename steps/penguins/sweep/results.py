@@ -26,7 +26,7 @@ def result_columns(algorithm: Algorithm) -> tuple[str, ...]:
     metrics = [name for name in EARLY_METRICS if name != algorithm.swept]
     return (
         *(algorithm.swept, *metrics, "model_path", "reason", DBCV),
-        *(*algorithm.fixed, "n_records", "coverage", "best", "warning"),
+        *(*algorithm.fixed, "n_records", "coverage", "best", "warning", "estimated"),
     )
 
 
@@ -36,7 +36,7 @@ class ResultRow:
 
     `key` holds the group's value in each column of groups.
     The swept parameter is NaN in a group that failed before it had any value. `warning` says why the best value deserves doubt;
-    in a group without a best value it stands in every row.
+    in a group without a best value it stands in every row. `estimated` says on which sample an index was computed, if one was.
     """
 
     key: tuple[str, ...]
@@ -47,6 +47,7 @@ class ResultRow:
     n_records: int
     best: bool = False
     warning: str = ""
+    estimated: str = ""
 
     @property
     def group(self) -> str:
@@ -66,7 +67,7 @@ class ResultRow:
             name: value for name, value in numbers.items() if value is not None and not math.isnan(value)
         }
         cells |= {"model_path": self.model_path, "reason": self.reason, "n_records": self.n_records, "coverage": self.coverage}
-        cells |= {"best": str(self.best).lower(), "warning": self.warning}
+        cells |= {"best": str(self.best).lower(), "warning": self.warning, "estimated": self.estimated}
         return [*self.key, *[cells.get(name) for name in columns]]
 
     def _count(self, name: str) -> int | None:
@@ -138,7 +139,7 @@ class SweepResults:
         columns, rows = result_columns(algorithm), self.rows()
         whole = [name for name in (algorithm.swept, *algorithm.fixed) if _is_whole([row.params[name] for row in rows])]
         types = dict.fromkeys(columns, "float64") | dict.fromkeys((*COUNTS, *whole), "Int64") | {"n_records": "int64"}
-        texts = ("model_path", "reason", "best", "warning")
+        texts = ("model_path", "reason", "best", "warning", "estimated")
         table = pd.DataFrame([row.cells(columns) for row in rows], columns=[*group_by, *columns])
         types = {name: kind for name, kind in types.items() if name in columns and name not in texts}
         return table.assign(best=table["best"] == "true").astype(types)
@@ -171,6 +172,7 @@ def _result_row(group: GroupResult, position: int, model_path: str, failure: str
         group.n_records,
         is_best,
         group.warning if is_best or group.best is None else "",
+        outcome.estimated,
     )
 
 
@@ -220,6 +222,7 @@ def _parse_row(key: tuple[str, ...], cell: Mapping[str, str], algorithm: Algorit
         n_records=int(cell["n_records"]),
         best=cell["best"] == "true",
         warning=cell["warning"],
+        estimated=cell["estimated"],
     )
 
 

@@ -84,6 +84,7 @@ def test_the_runs_say_why_metrics_are_undefined_and_which_are_estimated(store: S
     table = results(store, run)
     assert table["reason"].tolist()[0] == "one cluster"
     assert (table["warning"].tolist(), table["best"].tolist()) == (["doubt"] * 2, [False] * 2)
+    assert table["estimated"].fillna("").tolist() == ["", "from 10 records"]
 
 
 def test_a_group_that_could_not_be_computed_is_failed_with_the_reason(store: Store, context: SweepContext) -> None:

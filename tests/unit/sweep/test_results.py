@@ -44,7 +44,7 @@ def row(group: str, **metrics: float) -> ResultRow:
 
 def odd_row(name: str) -> ResultRow:
     params = {"eps": 1e-300, "min_samples": 1}
-    return ResultRow((name,), params, {}, "", f"why, of {'x' * 100}\n", 0, True, "doubt")
+    return ResultRow((name,), params, {}, "", f"why, of {'x' * 100}\n", 0, True, "doubt", "dbcv: on 5, of 9")
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -71,7 +71,7 @@ def test_an_undefined_metric_is_an_empty_cell_and_counts_are_whole_numbers() -> 
     undefined = ResultRow(("a",), EPS, metrics, "", "why", 4_000_000)
     assert table_text(("g",), [undefined]).splitlines() == [
         ",".join(["g", *RESULT_COLUMNS]),
-        "a,0.1,,,,,2,1000000,,why,,3,4000000,0.25,false,",
+        "a,0.1,,,,,2,1000000,,why,,3,4000000,0.25,false,,",
     ]
     [found] = parse_table(table_text(("g",), [undefined]))
     assert found.metrics == {"n_clusters": 2, "n_clustered_records": 1e6}
@@ -85,7 +85,7 @@ def test_lines_end_as_on_unix_unless_a_name_holds_a_carriage_return() -> None:
 @pytest.mark.parametrize("lost", [1, 5, 20])
 def test_a_table_that_was_cut_short_is_refused_or_lacks_rows(lost: int) -> None:
     text = table_text(("g",), [row("a", silhouette=0.5), row("b", silhouette=0.5)])
-    cut = text[: -len("models:/m-1,,,3,10,,false,\n") - lost]
+    cut = text[: -len("models:/m-1,,,3,10,,false,,\n") - lost]
     with pytest.raises(ValueError, match="has"):
         parse_table(cut)
 
@@ -156,7 +156,7 @@ def test_the_types_of_the_table_do_not_depend_on_its_rows() -> None:
 def test_a_group_that_failed_before_it_had_an_eps_has_a_row_without_one() -> None:
     rows = failure_rows(("a",), [{"eps": math.nan, "min_samples": 3}], 10, "why")
     text = table_text(("g",), rows)
-    assert text.splitlines()[1] == "a,,,,,,,,,why,,3,10,,false,"
+    assert text.splitlines()[1] == "a,,,,,,,,,why,,3,10,,false,,"
     [found] = parse_table(text)
     assert math.isnan(found.params["eps"])
 

@@ -111,7 +111,7 @@ def test_models_that_are_too_large_fail_their_group_with_the_remedy(monkeypatch:
 def test_a_group_that_the_worker_has_logged_arrives_as_it_was_sent() -> None:
     params = {"eps": 0.1, "min_samples": 3}
     metrics = {"silhouette": 0.1 + 0.2, "n_clusters": 2.0}
-    row = ResultRow(("b\0",), params, metrics, "models:/m-1", "", 10, best=True, warning="doubt")
+    row = ResultRow(("b\0",), params, metrics, "models:/m-1", "", 10, best=True, warning="doubt", estimated="on 5")
     sent = [
         LoggedGroup(("b\0",), "run 1", 10, [row, ResultRow(("b\0",), params | {"eps": 0.5}, {}, "", "why", 10)]),
         LoggedGroup(("10",), "run 2", 7, [], failure="why"),
