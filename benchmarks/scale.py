@@ -93,13 +93,13 @@ class BareClient:
         quiet_libraries()
         self.client, self.with_data = MlflowClient(), with_data
         self.context = sweep_context(
-            run_id, SweepSettings("dbscan", "site", tuple(FEATURES), {"eps": EPS, "min_samples": (MIN_SAMPLES,)}), n_groups=1
+            run_id, SweepSettings("dbscan", ("site",), tuple(FEATURES), {"eps": EPS, "min_samples": (MIN_SAMPLES,)}), n_groups=1
         )
         rows = pd.read_parquet(next(folder.glob("*.parquet"))).iloc[:RECORDS]
         fit = sweep(rows[FEATURES], EPS, MIN_SAMPLES)
         self.model = fit.model_that_predicts(EPS.index(BEST_EPS))
         best = EPS.index(BEST_EPS)
-        self.group = GroupResult("bare", RECORDS, fit.outcomes, best, example=rows[FEATURES].mean().tolist())
+        self.group = GroupResult(("bare",), RECORDS, fit.outcomes, best, example=rows[FEATURES].mean().tolist())
 
     def seconds(self, groups: int) -> float:
         """Return the seconds a run of an eps, with its share of the group's run."""

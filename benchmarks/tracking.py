@@ -30,7 +30,7 @@ from penguins.tracking.store import now_ms
 
 FEATURES, GROUP_BY = ["bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g"], "island"
 EPS, MIN_SAMPLES = dbscan_sweep.Parameters().eps, dbscan_sweep.Parameters().min_samples
-SETTINGS = SweepSettings("dbscan", GROUP_BY, tuple(FEATURES), {"eps": EPS, "min_samples": MIN_SAMPLES}, min_coverage=0.5)
+SETTINGS = SweepSettings("dbscan", (GROUP_BY,), tuple(FEATURES), {"eps": EPS, "min_samples": MIN_SAMPLES}, min_coverage=0.5)
 
 
 class Store:
@@ -97,7 +97,7 @@ class Store:
 def _fit_group(name: str, rows: pd.DataFrame) -> GroupResult:
     fit = sweep(rows, EPS, MIN_SAMPLES)
     models = {position: fit.model_that_predicts(position) for position in range(len(fit.outcomes))}
-    return GroupResult(name, len(rows), fit.outcomes, None, example=rows.mean().tolist(), models=models)
+    return GroupResult((name,), len(rows), fit.outcomes, None, example=rows.mean().tolist(), models=models)
 
 
 def compare_sides(where: str, store: Store, rounds: int) -> list[Comparison]:

@@ -1,6 +1,6 @@
 """The sweep: for each group of the data, DBSCAN over many values of eps, because the best eps differs between groups.
 
-Needs columns of numbers (`features`) and, to treat groups apart, a column of groups (`group_by`). Spark clusters group by
+Needs columns of numbers (`features`) and, to treat groups apart, columns of groups (`group_by`). Spark clusters group by
 group, each in its own scaled space, and chooses the most stable clustering. Logs a run for each group and under it one for each
 value, with the indices and the fitted model; on the sweep's own run the table of all results (`results.csv`, `results.json`)
 and the picture of the indices (`metrics_by_eps.png`).
@@ -54,7 +54,7 @@ class Parameters:
     """DBSCAN over many values of eps, for each group of the data."""
 
     data: Data = "penguins"
-    group_by: GroupBy = AUTO
+    group_by: GroupBy = (AUTO,)
     features: SweptFeatures = (AUTO,)
     eps: Eps = DEFAULT_EPS
     min_samples: MinSamples = (3,)

@@ -1,6 +1,6 @@
 """The sweep with HDBSCAN: for each group of the data, many values of min_cluster_size.
 
-Needs columns of numbers (`features`) and, to treat groups apart, a column of groups (`group_by`). HDBSCAN finds clusters
+Needs columns of numbers (`features`) and, to treat groups apart, columns of groups (`group_by`). HDBSCAN finds clusters
 of different densities, which one eps cannot. Logs what `dbscan_sweep` logs, with `min_cluster_size` in place of `eps`.
 """
 
@@ -50,7 +50,7 @@ class Parameters:
     """HDBSCAN over many values of min_cluster_size, for each group of the data."""
 
     data: Data = "penguins"
-    group_by: GroupBy = AUTO
+    group_by: GroupBy = (AUTO,)
     features: SweptFeatures = (AUTO,)
     min_cluster_size: MinClusterSize = Auto()
     min_samples: MinSamples = (3,)

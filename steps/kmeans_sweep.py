@@ -1,6 +1,6 @@
 """The sweep with k-means: for each group of the data, several numbers of clusters.
 
-Needs columns of numbers (`features`) and, to treat groups apart, a column of groups (`group_by`). Every record belongs to
+Needs columns of numbers (`features`) and, to treat groups apart, columns of groups (`group_by`). Every record belongs to
 a cluster. Logs what `dbscan_sweep` logs, with `n_clusters` in place of `eps`.
 """
 
@@ -49,7 +49,7 @@ class Parameters:
     """k-means with several numbers of clusters, for each group of the data."""
 
     data: Data = "penguins"
-    group_by: GroupBy = AUTO
+    group_by: GroupBy = (AUTO,)
     features: SweptFeatures = (AUTO,)
     n_clusters: NClusters = (2, 3, 4, 5, 6, 8, 10)
     metric: Annotated[str, Parameter(Choice(("euclidean",)), "distance: euclidean, the only one of k-means")] = "euclidean"

@@ -250,7 +250,7 @@ def fit_and_log(session: SparkSession, shared: str, asked: Parameters) -> dict[s
     require_other_names(columns, [*OUTPUTS, *intermediate_columns(parameters.features)])
     require_readable_names(columns)
     features, target = list(parameters.features), parameters.target
-    table = load_spark_table(session, parameters.data, columns, target, read=asked.read)
+    table = load_spark_table(session, parameters.data, columns, [target], read=asked.read)
     record_fingerprint(NAME, asked, table.digest)
     split = split_table(table, parameters)
     model = fit(split, table, features, parameters.max_iter)

@@ -8,7 +8,7 @@ from step_modules import STEPS
 
 from penguins.cli.parameters import Declared, declared_parameters, parse_parameters
 from penguins.cli.read_options import ReadRule
-from penguins.cli.rules import AutoOr, Choice, Flag, Integer, ListOf, Real, Text
+from penguins.cli.rules import AutoOr, Choice, Flag, Groups, Integer, ListOf, Real, Text
 from penguins.cli.script import run_entry_point
 from penguins.errors import InputError
 from penguins.text import one_line, quote
@@ -34,6 +34,7 @@ LISTS: dict[type, list[str]] = {
     Choice: ["", "al", "all,all", "main", "[]", "ridge_search,", "Ridge_search", "[[]]"],
     Integer: ["", " ", ",", "[]", "0", "-1", "1.5", "3,3", "3,", "[3, 03]", "a", "[null]", "1e3", str(2**31)],
 }  # fmt: skip
+GROUPS = [",", "[]", "a,a", "a,,b", "none,a", "a,auto", "[a, none]", '["a", "a"]', '[""]', *UNSTORABLE]
 AUTO = ["auto:", "auto:1", "auto:201", "auto:2.5", "auto:x", "auto,0.5", "Auto", "auto 20", "[auto]"]
 SPARKS = ["laptop", "local[0]", "local[-1]", "local[*", "local[*]; rm -rf x", "$(touch x)", "spark:/h", "http://h", "local [2]"]
 
@@ -43,12 +44,14 @@ def bad_texts(field: Declared) -> list[str]:
     rule = field.rule
     if isinstance(rule, AutoOr):
         return LISTS[type(rule.values.item)] + AUTO
+    if isinstance(rule, Groups):
+        return GROUPS
     if isinstance(rule, ListOf):
         return LISTS[type(rule.item)]
     if field.name == "spark":
         return [*UNSTORABLE, "", " ", *SPARKS]
     if isinstance(rule, Text):
-        may_be_empty = field.name in ("config", "experiment", "group_by")
+        may_be_empty = field.name in ("config", "experiment")
         return UNSTORABLE + ([] if may_be_empty else ["", " "]) + (["x" * 257] if field.name == "experiment" else [])
     return TEXTS[type(rule)]
 

@@ -27,7 +27,7 @@ from penguins.sweep import model_files
 EPS = [0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1.1, 1.3, 1.5]
 COUNTS = ["n_clusters", "n_clustered_records"]
 EARLY = ["silhouette", "calinski-harabasz", "davies-bouldin", "s-dbw"]
-LATE = ["dbcv", "min_samples", "n_records", "coverage", "best", "warning"]
+LATE = ["dbcv", "min_samples", "n_records", "coverage", "best", "warning", "estimated"]
 COLUMNS = ["island", "eps", *EARLY, *COUNTS, "model_path", "reason", *LATE]
 
 

@@ -45,7 +45,7 @@ def test_kmeans_logs_a_run_for_each_island_and_number_with_its_metrics_and_model
     table = results(store, sweep)
     assert list(table.columns) == [
         *("island", "n_clusters", "silhouette", "calinski-harabasz", "davies-bouldin", "s-dbw", "n_clustered_records"),
-        *("model_path", "reason", "dbcv", "n_records", "coverage", "best", "warning"),
+        *("model_path", "reason", "dbcv", "n_records", "coverage", "best", "warning", "estimated"),
     ]
     assert table[["island", "n_clusters"]].values.tolist() == [[name, number] for name in ISLANDS for number in (2, 4)]
     for name, group in store.children(sweep).items():

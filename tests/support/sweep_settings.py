@@ -18,7 +18,7 @@ def dbscan_settings(
 ) -> SweepSettings:
     """Return the settings of a sweep over eps."""
     grid = {"eps": eps, "min_samples": min_samples}
-    return SweepSettings("dbscan", group_by, tuple(features), grid, min_coverage=min_coverage, **others)
+    return SweepSettings("dbscan", (group_by,) if group_by else (), tuple(features), grid, min_coverage=min_coverage, **others)
 
 
 def change_grid(settings: SweepSettings, **grid: Any) -> SweepSettings:

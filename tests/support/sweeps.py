@@ -17,7 +17,7 @@ from penguins.cli.rules import to_text
 from penguins.cli.script import run_entry_point
 from penguins.sweep.fit import GroupResult
 from penguins.sweep.settings import SweepSettings
-from penguins.sweep.workers import GROUP, feature_column, fit_group
+from penguins.sweep.workers import feature_column, fit_group
 
 ISLANDS = ["Biscoe", "Dream", "Torgersen"]
 FEATURES = ["bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g"]
@@ -55,7 +55,7 @@ def fitted_group(island: str, settings: SweepSettings) -> GroupResult:
     penguins = pd.read_csv(SEED_ROWS).dropna()
     records = penguins.loc[penguins["island"] == island, list(settings.features)]
     columns = {name: feature_column(index) for index, name in enumerate(settings.features)}
-    return fit_group(records.rename(columns=columns).assign(**{GROUP: island}), settings)
+    return fit_group(records.rename(columns=columns).assign(group_0=island), settings)
 
 
 def results(store: Store, run: Run) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar, get_type_hints
 
 from penguins.cli.read_options import ReadOptions, ReadRule
+from penguins.cli.rules import AUTO as AUTO
 from penguins.cli.rules import (
     CHARACTER,
     COLUMNS,
@@ -20,6 +21,7 @@ from penguins.cli.rules import (
     AutoOr,
     Choice,
     Flag,
+    Groups,
     Integer,
     ListOf,
     Real,
@@ -27,12 +29,13 @@ from penguins.cli.rules import (
     Text,
     to_text,
 )
+from penguins.cli.rules import NONE as NONE
 from penguins.errors import InputError
 from penguins.text import quote, suggestion
 
 LONGEST_EXPERIMENT = 256
 LARGEST_NUMBER = 2**31 - 1
-BUNDLED, AUTO, NONE = "penguins", "auto", "none"
+BUNDLED = "penguins"
 # What two entry points have in common.
 DEFAULT_ALPHAS = (0.05, 0.1, 0.5, 1.0, 2.0, 5.0)
 DEFAULT_EPS = (0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1.1, 1.3, 1.5)
@@ -76,10 +79,10 @@ SweptFeatures = Annotated[
     Parameter(COLUMNS, "the columns of numbers to cluster by; auto: the penguins' four measures, or all columns of numbers"),
 ]
 GroupBy = Annotated[
-    str,
+    tuple[str, ...],
     Parameter(
-        Text("the name of a column, auto or none", rf"{CHARACTER}*", exact=True),
-        "the column of groups; none: one group; auto: island for the penguins, else none",
+        Groups(COLUMNS),
+        "the column of groups, or several, as in country,month; none: one group; auto: island for the penguins, else none",
     ),
 ]
 TestSize = Annotated[float, Parameter(FRACTION, "share of the rows that is held out for evaluation, in (0, 1)")]

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from penguins.text import format_number, is_number
 
 MOST_AUTO_VALUES = 200
+AUTO, NONE = "auto", "none"
 INTEGER = re.compile(r"-?(0|[1-9][0-9]*)")
 # Any character except NUL and the surrogates by which Python represents undecodable bytes: no tracking store takes those.
 CHARACTER = r"[^\0\ud800-\udfff]"
@@ -147,13 +148,40 @@ class AutoOr:
 
     def parse(self, text: str) -> Auto | tuple[Any, ...]:
         name, colon, number = text.strip().partition(":")
-        if name.strip() == "auto":
+        if name.strip() == AUTO:
             return Auto(Integer(2, MOST_AUTO_VALUES).parse(number)) if colon else Auto()
         return self.values.parse(text)
 
 
+@dataclass(frozen=True)
+class Groups:
+    """The columns of groups: one or several names, `auto`, or `none` or an empty text for no columns.
+
+    A single name is taken as it is, with the blanks around it.
+    """
+
+    columns: ListOf
+
+    @property
+    def phrase(self) -> str:
+        return f"{AUTO}, {NONE}, the name of a column, or {self.columns.phrase} other than {AUTO} and {NONE}"
+
+    def parse(self, text: str) -> tuple[str, ...]:
+        if text.strip() in ("", NONE):
+            return ()
+        is_list = "," in text or _is_bracketed(text.strip())
+        names: tuple[str, ...] = self.columns.parse(text) if is_list else (self.columns.item.parse(text),)
+        if len(names) > 1 and {AUTO, NONE} & set(names):
+            raise ValueError(text)
+        return () if names == (NONE,) else names
+
+
+def _is_bracketed(text: str) -> bool:
+    return text.startswith("[") and text.endswith("]")
+
+
 def _items(text: str) -> list[str]:
-    if not (text.startswith("[") and text.endswith("]")):
+    if not _is_bracketed(text):
         return [item.strip() for item in text.split(",")]
     try:
         return [item if isinstance(item, str) else json.dumps(item) for item in json.loads(text)]
@@ -172,6 +200,8 @@ COLUMNS = ListOf(COLUMN)
 
 def to_text(value: Any) -> str:
     """Write `value` as a parameter is written: `0.1,0.2`, `true`, numbers in their shortest form, a mapping as JSON."""
+    if value == ():  # no columns of groups; no other parameter may be empty
+        return NONE
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):

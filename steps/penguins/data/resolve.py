@@ -6,7 +6,7 @@ from typing import Any
 
 import mlflow
 
-from penguins.cli.parameters import BUNDLED, NONE, P, is_auto
+from penguins.cli.parameters import BUNDLED, P, is_auto
 from penguins.cli.rules import to_text
 from penguins.data.auto import Column, choose_features
 from penguins.tracking.run import LONGEST_TAG
@@ -19,7 +19,7 @@ def resolve_columns(
 
     `penguins` holds the columns for the bundled table by parameter. In another table `describe` says what the columns hold:
     `features` are those of numbers and, if `with_texts`, of few distinct texts, that no other parameter names; nothing is
-    grouped. `group_by` becomes an empty text where nothing is grouped.
+    grouped.
     Raises InputError where no column can be a feature.
     """
     data: str = getattr(parameters, "data")  # noqa: B009  # P is any dataclass of parameters
@@ -28,13 +28,15 @@ def resolve_columns(
     if data == BUNDLED:
         columns |= {name: penguins[name] for name in auto}
     else:
-        columns |= {name: "" for name in auto if name != "features"}
-    if "group_by" in columns and columns["group_by"].strip() in ("", NONE):
-        columns["group_by"] = ""
-    others = {name for key, name in columns.items() if key != "features" and name}
+        columns |= {name: () for name in auto if name != "features"}
+    others = {name for key, names in columns.items() if key != "features" for name in _listed(names)}
     if "features" in auto and data == BUNDLED:
         columns["features"] = tuple(name for name in penguins["features"] if name not in others)
     elif "features" in auto:
         columns["features"] = choose_features(describe(data), others, with_texts)
-    mlflow.set_tags({name: (to_text(columns[name]) or NONE)[:LONGEST_TAG] for name in auto})
+    mlflow.set_tags({name: to_text(columns[name])[:LONGEST_TAG] for name in auto})
     return replace(parameters, **columns)  # type: ignore[type-var]  # P is a dataclass
+
+
+def _listed(names: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else names

@@ -45,8 +45,8 @@ class SparkTable:
     """The complete rows of a table in the columns that a step uses.
 
     `numbers` names the columns of numbers, which are double, and `texts` the others, which are string. `left_out` is the
-    number of rows that are not complete, `n_names` the number of distinct values in the column of names, or 1 without such a
-    column, `digest` a digest of the content, and `order` the column that numbers the rows, where the table has one.
+    number of rows that are not complete, `n_names` the number of distinct combinations of names, or 1 without columns of
+    names, `digest` a digest of the content, and `order` the column that numbers the rows, where the table has one.
     """
 
     frame: DataFrame
@@ -70,21 +70,21 @@ def load_spark_table(
     session: SparkSession,
     data: str,
     columns: dict[str, str],
-    names_column: str | None,
+    names: Sequence[str],
     ordered: bool = False,
     read: ReadOptions = DETECT,
 ) -> SparkTable:
     """Read the table `data` in `columns` (column to parameter) and log it as the dataset of the active run.
 
-    `names_column` is one of them: it holds the names of classes or groups and is read as text. With None, no column does, and
-    the table is one group. If `ordered`, a table whose rows have an order gets a further column, `order`, that numbers them.
-    `read` says how a CSV file is written.
+    Those in `names` hold the names of classes or groups and are read as text. Without any, the table is one group. If
+    `ordered`, a table whose rows have an order gets a further column, `order`, that numbers them. `read` says how a CSV file is
+    written.
     Raises InputError where the table or a column does not exist, cannot be read or has no complete row.
     """
     _require_distinguishable(session, columns)
     if is_read_here(data):
-        return _load_through_pandas(session, data, columns, names_column, ordered, read)
-    return _load_in_spark(session, data, columns, names_column, read)
+        return _load_through_pandas(session, data, columns, names, ordered, read)
+    return _load_in_spark(session, data, columns, names, read)
 
 
 def require_spark_numbers(table: SparkTable, parameter: str, columns: Sequence[str]) -> None:
@@ -140,9 +140,9 @@ def is_read_here(data: str) -> bool:
 
 
 def _load_through_pandas(
-    session: SparkSession, data: str, columns: dict[str, str], names_column: str | None, ordered: bool, read: ReadOptions
+    session: SparkSession, data: str, columns: dict[str, str], names: Sequence[str], ordered: bool, read: ReadOptions
 ) -> SparkTable:
-    table = load_table(data, columns, [] if names_column is None else [names_column], read)
+    table = load_table(data, columns, names, read)
     log_table(table.frame, table.source, table.name, table.left_out, read_as=table.read_as)
     rows, order = table.frame, None
     if ordered:
@@ -159,29 +159,29 @@ def _load_through_pandas(
         numbers=table.numbers,
         texts=table.texts,
         # nunique takes texts that differ after a null character for one.
-        n_names=1 if names_column is None else len(set(rows[names_column])),
+        n_names=len(set(zip(*[rows[name] for name in names], strict=True))) if names else 1,
         digest=table.digest,
         order=order,
     )
 
 
 def _load_in_spark(
-    session: SparkSession, data: str, columns: dict[str, str], names_column: str | None, read: ReadOptions
+    session: SparkSession, data: str, columns: dict[str, str], names: Sequence[str], read: ReadOptions
 ) -> SparkTable:
     with refuse_spark_errors(data):
-        everything, options = read_in_spark(session, data, read, columns, [] if names_column is None else [names_column])
-        selected = everything.select(*_convert_columns(everything, columns, names_column))
+        everything, options = read_in_spark(session, data, read, columns, names)
+        selected = everything.select(*_convert_columns(everything, columns, names))
         frame = selected.dropna()
         n_missing = _count_missing(selected)
         total = n_missing.pop(TOTAL)
-        rows, n_names, digest = _count_rows(frame, columns, names_column)
+        rows, n_names, digest = _count_rows(frame, columns, names)
     if not rows:
         raise InputError(
             f"The 'data' parameter must name a table with rows that miss no value in {', '.join(columns)}. "
             f"Got {quote(data)}, which has {total} rows and none that is complete."
         )
     numbers = [name for name, kind in frame.dtypes if kind == "double"]
-    _require_read_numbers(frame, {name: columns[name] for name in columns if name not in (*numbers, names_column)}, options)
+    _require_read_numbers(frame, {name: columns[name] for name in columns if name not in (*numbers, *names)}, options)
     log_external_table(data, rows, total - rows, str(options or ""))
     if options:
         print_dialect(table_name(data), options)
@@ -251,13 +251,13 @@ def sample_texts(frame: DataFrame, columns: Sequence[str]) -> dict[str, list[str
     return {name: [row[place] for row in rows if row[place] is not None] for place, name in enumerate(columns)}
 
 
-def _convert_columns(everything: DataFrame, columns: Mapping[str, str], names_column: str | None) -> list[Column]:
+def _convert_columns(everything: DataFrame, columns: Mapping[str, str], names: Sequence[str]) -> list[Column]:
     """Give each of `columns` the type double or string; NaN becomes a missing value. Raises InputError at any other type."""
     require_columns(columns, everything.columns)
     types = dict(everything.dtypes)
     converted = []
     for name, parameter in columns.items():
-        field = to_double_or_string(name, "string" if name == names_column else types[name])
+        field = to_double_or_string(name, "string" if name in names else types[name])
         if field is None:
             raise InputError(
                 f"The {quote(parameter)} parameter must name columns of numbers or text. "
@@ -284,10 +284,10 @@ def _count_missing(frame: DataFrame) -> dict[str, int]:
     return dict(zip([TOTAL, *frame.columns], counts or (), strict=True))
 
 
-def _count_rows(frame: DataFrame, columns: Mapping[str, str], names_column: str | None) -> tuple[int, int, int]:
-    """Return the number of rows, the number of distinct names, and a sum of hashes that identifies the content."""
+def _count_rows(frame: DataFrame, columns: Mapping[str, str], names: Sequence[str]) -> tuple[int, int, int]:
+    """Return the numbers of rows and of distinct combinations of `names`, and a sum of hashes that identifies the content."""
     # The sum does not depend on the order of the rows, and cannot overflow as one of bigints could.
     hashed = F.xxhash64(*[F.col(quote_column(name)) for name in columns]).cast("decimal(38,0)")
-    n_names = F.lit(1) if names_column is None else F.count_distinct(quote_column(names_column))
+    n_names = F.count_distinct(*[F.col(quote_column(name)) for name in names]) if names else F.lit(1)
     counts = frame.agg(F.count("*"), n_names, F.sum(hashed)).first()
     return (counts[0], counts[1], counts[2]) if counts else (0, 0, 0)

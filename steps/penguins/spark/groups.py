@@ -1,7 +1,7 @@
 """Apply a function to each group of a Spark frame, and get some groups' results while others are still computed."""
 
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from itertools import islice
@@ -25,9 +25,9 @@ cloudpickle.register_pickle_by_value(penguins)
 
 
 def group_results(
-    frame: DataFrame, key: str, function: Callable[[pd.DataFrame], pd.DataFrame], schema: str, n_slices: int, tag: str
+    frame: DataFrame, key: Sequence[str], function: Callable[[pd.DataFrame], pd.DataFrame], schema: str, n_slices: int, tag: str
 ) -> Generator[list[Row], None, None]:
-    """Yield the rows of `schema` that `function` returns for each group of `frame` by the column `key`, slice by slice.
+    """Yield the rows of `schema` that `function` returns for each group of `frame` by the columns `key`, slice by slice.
 
     A slice of the groups is one job. Two jobs run at a time: no core waits for the slowest group of a slice, and the results
     of two slices at most are in memory. Closing the generator cancels its jobs, which carry the tag `tag`.
@@ -35,12 +35,12 @@ def group_results(
     """
     session = frame.sparkSession
     persisted = persist(frame) if n_slices > 1 else frame
-    slice_of_group = F.pmod(F.xxhash64(key), F.lit(n_slices))
+    slice_of_group = F.pmod(F.xxhash64(*key), F.lit(n_slices))
 
     def collect_slice(number: int) -> list[Row]:
         tag_jobs(session, tag)
         part = persisted.where(slice_of_group == number) if n_slices > 1 else persisted
-        return part.groupBy(key).applyInPandas(function, schema).collect()
+        return part.groupBy(*key).applyInPandas(function, schema).collect()
 
     pool, jobs = ThreadPoolExecutor(PARALLEL_JOBS), deque[Future[list[Row]]]()
     submitted = (pool.submit(collect_slice, number) for number in range(n_slices))

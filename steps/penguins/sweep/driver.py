@@ -14,6 +14,7 @@ from mlflow.utils.databricks_utils import is_in_databricks_serverless_runtime
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from penguins.cli.rules import to_text
 from penguins.data.spark_table import SparkTable, quote_column
 from penguins.errors import InputError, WorkError
 from penguins.resume.fingerprint import step_fingerprint
@@ -22,14 +23,14 @@ from penguins.resume.step_run import record_fingerprint
 from penguins.spark.groups import group_results
 from penguins.spark.target import SparkTarget
 from penguins.sweep.context import SweepContext, sweep_context
-from penguins.sweep.fit import GroupResult
+from penguins.sweep.fit import SEPARATOR, GroupResult
 from penguins.sweep.log_runs import log_group
 from penguins.sweep.publish import log_results, print_results
 from penguins.sweep.results import LoggedGroup, SweepResults, failure_rows
 from penguins.sweep.resume import delete_duplicates, end_late_groups, finished_groups, recover_groups
 from penguins.sweep.settings import ONE_GROUP, SweepSettings
 from penguins.sweep.transfer import SCHEMA, fitted_groups_from_rows, logged_groups_from_rows
-from penguins.sweep.workers import GROUP, ORDER, feature_column, fit_in_worker, log_in_worker
+from penguins.sweep.workers import ORDER, feature_column, fit_in_worker, group_fields, log_in_worker
 from penguins.text import LONGEST_REASON, print_lines, quote
 from penguins.tracking.run import failure_reason, progress_bar
 from penguins.tracking.server import own_credentials
@@ -54,7 +55,7 @@ def run_sweep(entry_point: str, parameters: Any, settings: SweepSettings, run: R
     stale = _recover(entry_point, parameters, context, table, results)
     if n_left := table.n_names - len(results.groups):
         n_slices = slice_count(n_left, table.rows // table.n_names, settings, n_parallel)
-        frame = _drop_groups(worker_frame(table, settings), results.groups)
+        frame = _drop_groups(worker_frame(table, settings), [group.key for group in results.groups.values()], settings)
         with closing(logged_groups(frame, n_slices, context)) as groups, progress_bar(n_left, "sweep") as bar:
             for group in groups:
                 results.add(group)
@@ -99,21 +100,38 @@ def _recover(entry_point: str, parameters: Any, context: SweepContext, table: Sp
 
 
 def worker_frame(table: SparkTable, settings: SweepSettings) -> DataFrame:
-    """Return the table under names that Spark cannot misread: `group`, `feature_0` …, and `order` where the rows have one."""
-    groups = F.col(quote_column(settings.group_by)) if settings.group_by else F.lit(ONE_GROUP)
-    columns = [groups.alias(GROUP)]
+    """Return the table under names that Spark cannot misread: `group_0` …, `feature_0` …, and `order` if the rows have one."""
+    groups = [F.col(quote_column(name)) for name in settings.group_by] or [F.lit(ONE_GROUP)]
+    columns = [values.alias(name) for values, name in zip(groups, group_fields(settings), strict=True)]
     columns += [F.col(quote_column(name)).alias(feature_column(index)) for index, name in enumerate(settings.features)]
     if table.order:
         columns.append(F.col(quote_column(table.order)).alias(ORDER))
     return table.frame.select(*columns)
 
 
-def _drop_groups(frame: DataFrame, groups: Collection[str]) -> DataFrame:
-    """Return the frame without the records of these groups."""
-    if not groups:
+def _drop_groups(frame: DataFrame, keys: Collection[tuple[str, ...]], settings: SweepSettings) -> DataFrame:
+    """Return the frame without the records of the groups with these keys."""
+    if not keys:
         return frame
-    names = frame.sparkSession.createDataFrame([(name,) for name in sorted(groups)], f"{GROUP} string")
-    return frame.join(F.broadcast(names), GROUP, "left_anti")
+    fields = group_fields(settings)
+    groups = frame.sparkSession.createDataFrame(sorted(keys), ", ".join(f"{name} string" for name in fields))
+    return frame.join(F.broadcast(groups), fields, "left_anti")
+
+
+def require_distinct_names(table: SparkTable, settings: SweepSettings) -> None:
+    """Raise InputError where two groups would have the same name, as ("a, b", "c") and ("a", "b, c") would."""
+    if len(settings.group_by) < 2:
+        return
+    fields = group_fields(settings)
+    key = F.struct(*fields)
+    names = worker_frame(table, settings).groupBy(F.concat_ws(SEPARATOR, *fields).alias("name"))
+    clash = names.agg(F.min(key).alias("one"), F.max(key).alias("other")).where("one != other").sort("name").head()
+    if clash:
+        raise InputError(
+            f"The 'group_by' parameter must name columns whose values, joined by {quote(SEPARATOR)}, tell the groups apart. "
+            f"Got {quote(to_text(settings.group_by))}, with {quote(tuple(clash['one']))} and {quote(tuple(clash['other']))}, "
+            f"both called {quote(clash['name'])}: change these values in the table."
+        )
 
 
 def slice_count(n_groups: int, n_records: int, settings: SweepSettings, n_parallel: int) -> int:
@@ -133,8 +151,8 @@ def logged_groups(frame: DataFrame, n_slices: int, context: SweepContext) -> Gen
 
     Raises WorkError where Spark or the store fails.
     """
-    function = _worker_function(context)
-    with closing(group_results(frame, GROUP, function, SCHEMA, n_slices, f"sweep-{context.sweep_id}")) as slices:
+    function, fields = _worker_function(context), group_fields(context.settings)
+    with closing(group_results(frame, fields, function, SCHEMA, n_slices, f"sweep-{context.sweep_id}")) as slices:
         for rows in slices:
             if context.settings.logs_in_workers:
                 yield from (_with_failure_rows(group, context.settings) for group in logged_groups_from_rows(rows))
@@ -184,7 +202,7 @@ def _with_failure_rows(group: LoggedGroup, settings: SweepSettings) -> LoggedGro
     """Return a group that failed before it had any rows with empty rows that hold the reason."""
     if group.rows or not group.failure:
         return group
-    return replace(group, rows=failure_rows(group.name, settings.values_of_failure, group.n_records, group.failure))
+    return replace(group, rows=failure_rows(group.key, settings.values_of_failure, group.n_records, group.failure))
 
 
 def remove_leftovers(context: SweepContext, stale: Collection[Run], results: SweepResults) -> None:

@@ -20,6 +20,8 @@ from penguins.data.checks import LARGEST
 from penguins.sweep.algorithm import ALGORITHMS, HAVERSINE, Algorithm, Clustering, Params, Proposal, Space
 from penguins.sweep.nearest import NearestRecords
 
+# Between the values of a group in its name, where several columns make the groups.
+SEPARATOR = ", "
 # The values of each parameter of an algorithm by name, the swept one first.
 Grid = Mapping[str, "Auto | Sequence[float]"]
 
@@ -133,17 +135,23 @@ class SweepFit:
         return float(np.median(k_distances(self.X, min(numbers), self.space.metric))) if numbers else None
 
 
+def group_name(key: Sequence[str]) -> str:
+    """Return what people call the group with these values in the columns of groups."""
+    return SEPARATOR.join(key)
+
+
 @dataclass(frozen=True)
 class GroupResult:
     """The outcomes of one group, or the reason why the group failed.
 
+    `key` holds the group's value in each column of groups.
     `best` is the position of the chosen outcome, if there is one; `warning` says why the choice deserves doubt, or why there is
     none; `median_distance` is that of the records to their `min_samples`-th nearest one, in a group without a best outcome.
     `models` holds the models that are to be logged, by the position of their outcome; `example` is a row for them, the means of
     the features.
     """
 
-    name: str
+    key: tuple[str, ...]
     n_records: int
     outcomes: Sequence[Outcome]
     best: int | None
@@ -153,6 +161,11 @@ class GroupResult:
     example: Sequence[float] = field(default_factory=list)
     median_distance: float | None = None
     models: Mapping[int, SweepModel] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """What people call the group."""
+        return group_name(self.key)
 
     @property
     def best_outcome(self) -> Outcome | None:

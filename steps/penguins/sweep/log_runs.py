@@ -66,8 +66,8 @@ def log_group(context: SweepContext, group: GroupResult) -> LoggedGroup:
         with _end_run_after_block(client, info.run_id):
             rows = _fill_group_run(client, context, group, info)
     except _GroupError as error:
-        return LoggedGroup(group.name, info.run_id, group.n_records, error.rows, str(error))
-    return LoggedGroup(group.name, info.run_id, group.n_records, rows, median_distance=group.median_distance)
+        return LoggedGroup(group.key, info.run_id, group.n_records, error.rows, str(error))
+    return LoggedGroup(group.key, info.run_id, group.n_records, rows, median_distance=group.median_distance)
 
 
 def _fill_group_run(client: MlflowClient, context: SweepContext, group: GroupResult, info: RunInfo) -> list[ResultRow]:
@@ -85,7 +85,7 @@ def _fill_group_run(client: MlflowClient, context: SweepContext, group: GroupRes
     client.log_batch(info.run_id, params=params, tags=tags, metrics=metrics[:MOST_METRICS])
     rows = result_rows(group, models)
     _store_distances(client, context, group, info)
-    _store_text(client, info, table_text(context.settings.group_column, context.settings.of_algorithm, rows), TABLE)
+    _store_text(client, info, table_text(context.settings.group_columns, context.settings.of_algorithm, rows), TABLE)
     if failures := [failure for _, failure in models if failure]:
         raise _GroupError(f"{len(failures)} of its models could not be stored: {failures[0]}", rows)
     return rows

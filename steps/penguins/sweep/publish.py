@@ -19,6 +19,7 @@ from penguins.clustering.indices import (
     SILHOUETTE,
 )
 from penguins.plots import metrics_by_value_figure
+from penguins.sweep.fit import group_name
 from penguins.sweep.log_runs import TABLE
 from penguins.sweep.results import SweepResults, table_text
 from penguins.sweep.settings import SweepSettings
@@ -39,14 +40,16 @@ PANELS = {
 
 def log_results(results: SweepResults, settings: SweepSettings) -> None:
     """Log the table of all results as a file and as MLflow's own table, the picture of the indices, and the counts."""
-    swept, group_by = settings.swept, settings.group_column
+    swept, group_by = settings.swept, settings.group_columns
     mlflow.log_metrics({"n_groups": len(results.groups), f"groups_with_best_{swept}": len(results.best)})
     mlflow.log_text(table_text(group_by, settings.of_algorithm, results.rows()), TABLE)
     table = results.table(group_by, settings.of_algorithm)
     mlflow.log_table(table, "results.json")
-    curves = curves_in_picture(table, group_by, swept, settings.of_algorithm.fixed)
+    name = group_name(group_by)
+    named = table.assign(**{name: [row.group for row in results.rows()]})
+    curves = curves_in_picture(named, name, swept, settings.of_algorithm.fixed)
     panels = {metric: title for metric, title in PANELS.items() if metric != swept}
-    figure = metrics_by_value_figure(curves, group_by, swept, panels, _axis_label(settings))
+    figure = metrics_by_value_figure(curves, name, swept, panels, _axis_label(settings))
     log_figure(figure, f"metrics_by_{swept}.png")
 
 
@@ -68,12 +71,12 @@ def curves_in_picture(table: pd.DataFrame, group_by: str, swept: str, fixed: Seq
 
 def print_results(run: Run, results: SweepResults, settings: SweepSettings) -> None:
     """Print the table unless it is too long to read, the best value of each group, the warnings, and the run's id."""
-    table = results.table(settings.group_column, settings.of_algorithm).drop(columns=["model_path", "warning"])
+    table = results.table(settings.group_columns, settings.of_algorithm).drop(columns=["model_path", "warning", "estimated"])
     best = table[table["best"]].drop(columns="best")
     lines = [_format(table.drop(columns="best")), ""] if len(table) <= LONGEST_TABLE else []
     lines += [f"best {settings.swept} of {len(best)} of {len(results.groups)} groups:"]
     lines += [_format(best.drop(columns="reason").head(LONGEST_TABLE))] if len(best) else []
-    print_lines(*lines, *_warning_lines(results), f"run: {run.info.run_id}")
+    print_lines(*lines, *_warning_lines(results), *_estimate_lines(results), f"run: {run.info.run_id}")
 
 
 def _warning_lines(results: SweepResults) -> list[str]:
@@ -94,6 +97,19 @@ def _warning_lines(results: SweepResults) -> list[str]:
             f"({min(sizes)} to {max(sizes)}){distances}."
         )
     return lines
+
+
+def _estimate_lines(results: SweepResults) -> list[str]:
+    """Return a line with the number of values that have an index from a sample, and an example; none where all are exact."""
+    rows = [row for row in results.rows() if row.estimated]
+    if not rows:
+        return []
+    n_groups = len({row.group for row in rows})
+    example = max((row.estimated for row in rows), key=len)
+    return [
+        f"estimated on a sample: indices of {len(rows)} values in {n_groups} of {len(results.groups)} groups, for example "
+        f"{example}; the column estimated of {TABLE} has all"
+    ]
 
 
 def _format(table: pd.DataFrame) -> str:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from penguins.clustering.indices import DBCV, INDICES, N_CLUSTERED_RECORDS, N_CLUSTERS
 from penguins.sweep.algorithm import Algorithm, Params
-from penguins.sweep.fit import GroupResult
+from penguins.sweep.fit import GroupResult, group_name
 from penguins.text import is_number
 
 COUNTS = (N_CLUSTERS, N_CLUSTERED_RECORDS)
@@ -22,11 +22,11 @@ EARLY_METRICS = (*[name for name in INDICES if name != DBCV], *COUNTS)
 
 
 def result_columns(algorithm: Algorithm) -> tuple[str, ...]:
-    """Return the columns of the table of results, after that of the group."""
+    """Return the columns of the table of results, after those of the group."""
     metrics = [name for name in EARLY_METRICS if name != algorithm.swept]
     return (
         *(algorithm.swept, *metrics, "model_path", "reason", DBCV),
-        *(*algorithm.fixed, "n_records", "coverage", "best", "warning"),
+        *(*algorithm.fixed, "n_records", "coverage", "best", "warning", "estimated"),
     )
 
 
@@ -34,11 +34,12 @@ def result_columns(algorithm: Algorithm) -> tuple[str, ...]:
 class ResultRow:
     """The row of one group and value: its parameters, the defined metrics by name, the model's URI, and why one is missing.
 
+    `key` holds the group's value in each column of groups.
     The swept parameter is NaN in a group that failed before it had any value. `warning` says why the best value deserves doubt;
-    in a group without a best value it stands in every row.
+    in a group without a best value it stands in every row. `estimated` says on which sample an index was computed, if one was.
     """
 
-    group: str
+    key: tuple[str, ...]
     params: Params
     metrics: Mapping[str, float]
     model_path: str
@@ -46,6 +47,12 @@ class ResultRow:
     n_records: int
     best: bool = False
     warning: str = ""
+    estimated: str = ""
+
+    @property
+    def group(self) -> str:
+        """What people call the group."""
+        return group_name(self.key)
 
     @property
     def coverage(self) -> float | None:
@@ -54,14 +61,14 @@ class ResultRow:
         return n_clustered / self.n_records if n_clustered is not None and self.n_records else None
 
     def cells(self, columns: Sequence[str]) -> list[object]:
-        """Return the cells of the table: the group, then those of `columns`, None where something is undefined."""
+        """Return the cells of the table: the group's key, then those of `columns`, None where something is undefined."""
         numbers = {**self.metrics, **{name: self._count(name) for name in COUNTS}, **self.params}
         cells: dict[str, object] = {
             name: value for name, value in numbers.items() if value is not None and not math.isnan(value)
         }
         cells |= {"model_path": self.model_path, "reason": self.reason, "n_records": self.n_records, "coverage": self.coverage}
-        cells |= {"best": str(self.best).lower(), "warning": self.warning}
-        return [self.group, *[cells.get(name) for name in columns]]
+        cells |= {"best": str(self.best).lower(), "warning": self.warning, "estimated": self.estimated}
+        return [*self.key, *[cells.get(name) for name in columns]]
 
     def _count(self, name: str) -> int | None:
         value = self.metrics.get(name)
@@ -75,12 +82,17 @@ class LoggedGroup:
     `median_distance` is that of `GroupResult`, where it is known.
     """
 
-    name: str
+    key: tuple[str, ...]
     run_id: str
     n_records: int
     rows: Sequence[ResultRow]
     failure: str = ""
     median_distance: float | None = None
+
+    @property
+    def name(self) -> str:
+        """What people call the group."""
+        return group_name(self.key)
 
     @property
     def best(self) -> ResultRow | None:
@@ -120,15 +132,15 @@ class SweepResults:
 
     def rows(self) -> list[ResultRow]:
         """Return the rows of all groups, sorted by group and parameters."""
-        return [row for name in sorted(self.groups, key=group_sort_key) for row in self.groups[name].rows]
+        return [row for group in sorted(self.groups.values(), key=lambda group: key_order(group.key)) for row in group.rows]
 
-    def table(self, group_by: str, algorithm: Algorithm) -> pd.DataFrame:
-        """Return the rows as a data frame whose first column is called `group_by`."""
+    def table(self, group_by: Sequence[str], algorithm: Algorithm) -> pd.DataFrame:
+        """Return the rows as a data frame whose first columns are called `group_by`."""
         columns, rows = result_columns(algorithm), self.rows()
         whole = [name for name in (algorithm.swept, *algorithm.fixed) if _is_whole([row.params[name] for row in rows])]
         types = dict.fromkeys(columns, "float64") | dict.fromkeys((*COUNTS, *whole), "Int64") | {"n_records": "int64"}
-        texts = ("model_path", "reason", "best", "warning")
-        table = pd.DataFrame([row.cells(columns) for row in rows], columns=[group_by, *columns])
+        texts = ("model_path", "reason", "best", "warning", "estimated")
+        table = pd.DataFrame([row.cells(columns) for row in rows], columns=[*group_by, *columns])
         types = {name: kind for name, kind in types.items() if name in columns and name not in texts}
         return table.assign(best=table["best"] == "true").astype(types)
 
@@ -138,9 +150,9 @@ def _is_whole(values: Sequence[float]) -> bool:
     return {type(value) for value in values if not math.isnan(value)} == {int}
 
 
-def group_sort_key(name: str) -> tuple[int, float, str]:
-    """Return a key that sorts groups which are numbers by their value, and after them the others by their name."""
-    return (0, float(name), name) if is_number(name) else (1, 0.0, name)
+def key_order(key: Sequence[str]) -> list[tuple[int, float, str]]:
+    """Return what sorts the keys of groups, column by column: numbers by their value, and after them the other names."""
+    return [(0, float(name), name) if is_number(name) else (1, 0.0, name) for name in key]
 
 
 def result_rows(group: GroupResult, models: Sequence[tuple[str, str]]) -> list[ResultRow]:
@@ -152,7 +164,7 @@ def _result_row(group: GroupResult, position: int, model_path: str, failure: str
     outcome = group.outcomes[position]
     is_best = position == group.best
     return ResultRow(
-        group.name,
+        group.key,
         outcome.params,
         dict(outcome.metrics),
         model_path,
@@ -160,24 +172,25 @@ def _result_row(group: GroupResult, position: int, model_path: str, failure: str
         group.n_records,
         is_best,
         group.warning if is_best or group.best is None else "",
+        outcome.estimated,
     )
 
 
-def failure_rows(group: str, values: Iterable[Params], n_records: int, why: str) -> list[ResultRow]:
+def failure_rows(key: tuple[str, ...], values: Iterable[Params], n_records: int, why: str) -> list[ResultRow]:
     """Return the rows of a group that failed, for each value of its parameters: without metrics, with the reason."""
-    return [ResultRow(group, params, {}, "", why, n_records) for params in values]
+    return [ResultRow(key, params, {}, "", why, n_records) for params in values]
 
 
-def table_text(group_by: str, algorithm: Algorithm, rows: Sequence[ResultRow]) -> str:
+def table_text(group_by: Sequence[str], algorithm: Algorithm, rows: Sequence[ResultRow]) -> str:
     """Write the rows as CSV with a header.
 
     The csv module quotes a name with a carriage return only if lines end in one, so in that case they do.
     """
     text = io.StringIO()
-    has_return = any("\r" in name for name in [group_by, *[row.group for row in rows]])
+    has_return = any("\r" in name for name in [*group_by, *[row.group for row in rows]])
     writer = csv.writer(text, lineterminator="\r\n" if has_return else "\n")
     columns = result_columns(algorithm)
-    writer.writerow((group_by, *columns))
+    writer.writerow((*group_by, *columns))
     writer.writerows(row.cells(columns) for row in rows)
     return text.getvalue()
 
@@ -186,19 +199,22 @@ def parse_table(text: str, algorithm: Algorithm) -> list[ResultRow]:
     """Read the rows that `table_text` wrote. Raises ValueError where the text is not complete."""
     header, *lines = csv.reader(io.StringIO(text, newline=""))
     columns = result_columns(algorithm)
+    n_keys = len(header) - len(columns)
+    if n_keys < 1 or tuple(header[n_keys:]) != columns:
+        raise ValueError(f"the header has {len(header)} columns, which are not those of a table of results")
     rows = []
     for cells in lines:
-        if len(cells) != len(columns) + 1:
+        if len(cells) != len(header):
             raise ValueError(f"a row of {len(header)} columns has {len(cells)}")
-        rows.append(_parse_row(cells[0], dict(zip(columns, cells[1:], strict=True)), algorithm))
+        rows.append(_parse_row(tuple(cells[:n_keys]), dict(zip(columns, cells[n_keys:], strict=True)), algorithm))
     return rows
 
 
-def _parse_row(group: str, cell: Mapping[str, str], algorithm: Algorithm) -> ResultRow:
+def _parse_row(key: tuple[str, ...], cell: Mapping[str, str], algorithm: Algorithm) -> ResultRow:
     names = (algorithm.swept, *algorithm.fixed)
     metrics = [name for name in (*EARLY_METRICS, DBCV) if name not in names]
     return ResultRow(
-        group=group,
+        key=key,
         params={name: _parse_number(cell[name]) for name in names},
         metrics={name: float(cell[name]) for name in metrics if cell[name]},
         model_path=cell["model_path"],
@@ -206,6 +222,7 @@ def _parse_row(group: str, cell: Mapping[str, str], algorithm: Algorithm) -> Res
         n_records=int(cell["n_records"]),
         best=cell["best"] == "true",
         warning=cell["warning"],
+        estimated=cell["estimated"],
     )
 
 

@@ -64,7 +64,7 @@ def finished_groups(sweep: Run, algorithm: Algorithm) -> list[LoggedGroup]:
 
 
 def _logged_group(run: Run, rows: Sequence[ResultRow]) -> LoggedGroup:
-    return LoggedGroup(rows[0].group, run.info.run_id, rows[0].n_records, rows)
+    return LoggedGroup(rows[0].key, run.info.run_id, rows[0].n_records, rows)
 
 
 def end_late_groups(context: SweepContext, stale: Sequence[Run]) -> None:

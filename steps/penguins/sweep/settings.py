@@ -24,7 +24,7 @@ class SweepSettings:
     """
 
     algorithm: str
-    group_by: str
+    group_by: tuple[str, ...]
     features: tuple[str, ...]
     grid: Grid
     select_by: str = "stability"
@@ -55,9 +55,9 @@ class SweepSettings:
         return self.of_algorithm.swept
 
     @property
-    def group_column(self) -> str:
-        """The name of the tables' column of groups."""
-        return self.group_by or GROUP_COLUMN
+    def group_columns(self) -> tuple[str, ...]:
+        """The names of the tables' columns of groups."""
+        return self.group_by or (GROUP_COLUMN,)
 
     @property
     def has_child_runs(self) -> bool:

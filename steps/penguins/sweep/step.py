@@ -18,14 +18,14 @@ from penguins.spark.jobs import n_parallel_tasks
 from penguins.spark.session import spark_session
 from penguins.spark.target import SparkTarget
 from penguins.sweep.algorithm import HAVERSINE
-from penguins.sweep.driver import print_finished_sweep, require_shared_store, run_sweep
+from penguins.sweep.driver import print_finished_sweep, require_distinct_names, require_shared_store, run_sweep
 from penguins.sweep.log_runs import end_open_runs
 from penguins.sweep.results import result_columns
 from penguins.sweep.settings import SweepSettings
 
 # The columns that `auto` stands for in the penguins.
 PENGUINS = {
-    "group_by": "island",
+    "group_by": ("island",),
     "features": ("bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g"),
 }
 
@@ -48,12 +48,13 @@ def run_sweep_step(entry_point: str, algorithm: str, parameters: Any) -> None:
 def _load_table(session: SparkSession, parameters: Any, settings: SweepSettings) -> SparkTable:
     """Read the columns that the sweep uses. Raises InputError where they do not fit its parameters."""
     is_sphere = settings.metric == HAVERSINE
-    columns = columns_in_use(features=settings.features, group_by=[settings.group_by] if settings.group_by else [])
-    require_other_names({settings.group_by: "group_by"}, result_columns(settings.of_algorithm))
+    columns = columns_in_use(features=settings.features, group_by=settings.group_by)
+    require_other_names(dict.fromkeys(settings.group_by, "group_by"), result_columns(settings.of_algorithm))
     if is_sphere:
         require_position("features", settings.features)
-    table = load_spark_table(session, parameters.data, columns, settings.group_by or None, ordered=True, read=parameters.read)
+    table = load_spark_table(session, parameters.data, columns, settings.group_by, ordered=True, read=parameters.read)
     require_spark_numbers(table, "features", settings.features)
+    require_distinct_names(table, settings)
     if is_sphere:
         require_spark_degrees(table, "features", settings.features)
     return table

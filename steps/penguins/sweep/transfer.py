@@ -13,7 +13,7 @@ import pandas as pd
 
 from penguins.sweep.fit import GroupResult, Outcome, ProposalOfGroup, SweepModel
 from penguins.sweep.nearest import NearestRecords
-from penguins.sweep.results import LoggedGroup, ResultRow, group_sort_key
+from penguins.sweep.results import LoggedGroup, ResultRow, key_order
 
 SCHEMA = "group string, result string, model binary"
 # The limit for one group: the driver's JVM has 1 GiB by default, and no result may be larger.
@@ -23,6 +23,7 @@ LARGEST_PAYLOAD = 256 << 20
 def fitted_group_to_frame(group: GroupResult) -> pd.DataFrame:
     """Return a group as rows of `SCHEMA`, one for each value. A group that is too large is returned as a failure."""
     shared: dict[str, Any] = {
+        "key": group.key,
         "n_records": group.n_records,
         "best": group.best,
         "warning": group.warning,
@@ -65,25 +66,28 @@ def _frame(group: str, results: list[str], models: list[bytes | None]) -> pd.Dat
 
 
 def fitted_groups_from_rows(rows: Iterable[Any]) -> list[GroupResult]:
-    """Return the groups that `fitted_group_to_frame` made, sorted by name; `rows` are Spark's, in any order."""
+    """Return the groups that `fitted_group_to_frame` made, sorted by key; `rows` are Spark's, in any order."""
     by_group: dict[str, list[tuple[dict[str, Any], Any]]] = {}
     for row in rows:
         by_group.setdefault(row["group"], []).append((json.loads(row["result"]), row["model"]))
-    return [_fitted_group(name, by_group[name]) for name in sorted(by_group, key=group_sort_key)]
+    return sorted(map(_fitted_group, by_group.values()), key=lambda group: key_order(group.key))
 
 
-def _fitted_group(name: str, values: list[tuple[dict[str, Any], Any]]) -> GroupResult:
-    shared = {key: value for key, value in values[0][0].items() if key not in ("outcome", "proposals")}
+def _fitted_group(values: list[tuple[dict[str, Any], Any]]) -> GroupResult:
+    shared = {key: value for key, value in values[0][0].items() if key not in ("key", "outcome", "proposals")}
     found = [(Outcome(**result["outcome"]), model) for result, model in values if "outcome" in result]
     found.sort(key=lambda pair: tuple(pair[0].params.values()))
     proposals = [ProposalOfGroup(**one) for result, _ in values for one in result.get("proposals", ())]
     models = {position: _model_from_bytes(model) for position, (_, model) in enumerate(found) if model is not None}
     outcomes = [outcome for outcome, _ in found]
-    return GroupResult(name, outcomes=outcomes, proposals=proposals, models=models, **shared)
+    return GroupResult(tuple(values[0][0]["key"]), outcomes=outcomes, proposals=proposals, models=models, **shared)
 
 
 def logged_groups_from_rows(rows: Iterable[Any]) -> list[LoggedGroup]:
-    """Return the groups that `logged_group_to_frame` made, sorted by name."""
-    groups = [json.loads(row["result"]) for row in rows]
-    found = [LoggedGroup(**group | {"rows": [ResultRow(**row) for row in group["rows"]]}) for group in groups]
-    return sorted(found, key=lambda group: group_sort_key(group.name))
+    """Return the groups that `logged_group_to_frame` made, sorted by key."""
+    return sorted((_logged_group(**json.loads(row["result"])) for row in rows), key=lambda group: key_order(group.key))
+
+
+def _logged_group(key: list[str], rows: list[dict[str, Any]], **others: Any) -> LoggedGroup:
+    found = [ResultRow(**row | {"key": tuple(row["key"])}) for row in rows]
+    return LoggedGroup(tuple(key), rows=found, **others)

@@ -15,8 +15,13 @@ from penguins.tracking.run import quiet_libraries
 from penguins.tracking.server import acknowledge_at_once, set_credentials
 from penguins.tracking.store import restore_retries
 
-# Columns of the frame that the workers get: the group, its features, and the row's place in the table, if it has one.
-GROUP, ORDER = "group", "order"
+# The column of the frame that the workers get with the row's place in the table, if it has one.
+ORDER = "order"
+
+
+def group_fields(settings: SweepSettings) -> list[str]:
+    """Return the names under which the columns of groups are sent to the workers."""
+    return [f"group_{index}" for index in range(len(settings.group_columns))]
 
 
 def feature_column(index: int) -> str:
@@ -26,7 +31,7 @@ def feature_column(index: int) -> str:
 
 def fit_group(records: pd.DataFrame, settings: SweepSettings) -> GroupResult:
     """Cluster the records of one group. Whatever fails becomes the group's failure and affects no other group."""
-    name = str(records[GROUP].iloc[0])
+    key = tuple(str(records[name].iloc[0]) for name in group_fields(settings))
     # An algorithm numbers its clusters by the order of the records, and Spark may send them in any order.
     ordered = records.sort_values(ORDER) if ORDER in records else records.sort_values(list(records.columns))
     X = pd.DataFrame({feature: ordered[feature_column(index)] for index, feature in enumerate(settings.features)})
@@ -35,10 +40,10 @@ def fit_group(records: pd.DataFrame, settings: SweepSettings) -> GroupResult:
         choice = fit.choose(settings.select_by, settings.min_coverage)
     except Exception as error:  # noqa: BLE001  # any failure is this group's result
         kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-        return GroupResult(name, len(X), [], None, failure=kind + one_line(error))
+        return GroupResult(key, len(X), [], None, failure=kind + one_line(error))
     to_log = settings.models_to_log([outcome.params for outcome in fit.outcomes], len(X), choice.position)
     return GroupResult(
-        name,
+        key,
         len(X),
         fit.outcomes,
         choice.position,

@@ -78,7 +78,7 @@ def test_pandas_and_spark_read_the_same_rows(store: Store, session: SparkSession
     here = load_table(name, COLUMNS, names=["art"], read=read)
     pd.testing.assert_frame_equal(as_comparable(here.frame), as_comparable(complete))
     with mlflow.start_run() as run:
-        there = load_spark_table(session, Path(name).absolute().as_uri(), COLUMNS, "art", read=read)
+        there = load_spark_table(session, Path(name).absolute().as_uri(), COLUMNS, ["art"], read=read)
     collected = pd.DataFrame([tuple(row) for row in there.frame.collect()], columns=list(COLUMNS))
     in_order = [frame.astype(str).map(str.lower).sort_values("wert").to_numpy().tolist() for frame in (collected, here.frame)]
     assert in_order[0] == in_order[1]
@@ -112,7 +112,7 @@ def test_pandas_and_spark_refuse_the_same_tables(store: Store, session: SparkSes
     Path("t.csv").write_text(content)
     reads: list[Callable[[], object]] = [
         lambda: load_table("t.csv", {"a": "features"}, read=read),
-        lambda: load_spark_table(session, Path("t.csv").absolute().as_uri(), {"a": "features"}, None, read=read),
+        lambda: load_spark_table(session, Path("t.csv").absolute().as_uri(), {"a": "features"}, [], read=read),
     ]
     for load in reads:
         with pytest.raises(InputError) as refusal, mlflow.start_run():
@@ -126,9 +126,7 @@ def test_a_mark_for_a_missing_value_is_missing_however_it_is_written(store: Stor
     read = ReadOptions(na_values=("?", "-200"))
     assert load_table("t.csv", {"a": "features", "b": "features"}, read=read).frame["a"].tolist() == [1.5, 2.5]
     with mlflow.start_run():
-        table = load_spark_table(
-            session, Path("t.csv").absolute().as_uri(), {"a": "features", "b": "features"}, None, read=read
-        )
+        table = load_spark_table(session, Path("t.csv").absolute().as_uri(), {"a": "features", "b": "features"}, [], read=read)
     assert sorted(row["a"] for row in table.frame.collect()) == [1.5, 2.5]
     assert table.left_out == 2
 
@@ -151,9 +149,9 @@ def test_what_is_said_of_a_table_that_is_no_csv_file_is_refused(store: Store, se
     reads: list[Callable[[], object]] = [
         lambda: load_table("t.parquet", {"wert": "features"}, read=ReadOptions(sep=";")),
         lambda: describe_columns("t.parquet", ReadOptions(sep=";")),
-        lambda: load_spark_table(session, "rows", {"wert": "features"}, None, read=ReadOptions(sep=";")),
+        lambda: load_spark_table(session, "rows", {"wert": "features"}, [], read=ReadOptions(sep=";")),
         lambda: load_spark_table(
-            session, Path("u.parquet").absolute().as_uri(), {"wert": "features"}, None, read=ReadOptions(sep=";")
+            session, Path("u.parquet").absolute().as_uri(), {"wert": "features"}, [], read=ReadOptions(sep=";")
         ),
     ]
     for load in reads:
@@ -172,4 +170,4 @@ def test_lines_before_the_header_are_skipped_here_and_refused_where_spark_reads(
     assert load_table("u.csv", {"a": "features"}).frame["a"].tolist() == [1.5]
     for name, said in (("t.csv", read), ("u.csv", DETECT)):
         with pytest.raises(InputError, match="must not skip rows of a file that Spark reads"), mlflow.start_run():
-            load_spark_table(session, Path(name).absolute().as_uri(), {"a": "features"}, None, read=said)
+            load_spark_table(session, Path(name).absolute().as_uri(), {"a": "features"}, [], read=said)

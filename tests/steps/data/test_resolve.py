@@ -16,7 +16,7 @@ from penguins.data.describe import describe_columns
 from penguins.data.resolve import resolve_columns
 from penguins.errors import InputError
 
-PENGUINS = {"group_by": "island", "features": ("bill_length_mm", "body_mass_g")}
+PENGUINS = {"group_by": ("island",), "features": ("bill_length_mm", "body_mass_g")}
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Parameters:
     """The parameters of a step that name columns."""
 
     data: str = "penguins"
-    group_by: str = "auto"
+    group_by: tuple[str, ...] = ("auto",)
     features: tuple[str, ...] = ("auto",)
 
 
@@ -38,14 +38,14 @@ def _run(store: Store, tmp_path: Path) -> Iterator[None]:
 @pytest.mark.parametrize(
     ("given", "expected", "tags"),
     [
-        ({}, ("island", PENGUINS["features"]), {"group_by": "island", "features": "bill_length_mm,body_mass_g"}),
-        ({"group_by": "body_mass_g"}, ("body_mass_g", ("bill_length_mm",)), {"features": "bill_length_mm"}),
-        ({"group_by": "none"}, ("", PENGUINS["features"]), {"features": "bill_length_mm,body_mass_g"}),
-        ({"group_by": "sex", "features": ("x",)}, ("sex", ("x",)), {}),
-        ({"data": "own.csv"}, ("", ("size", "x")), {"group_by": "none", "features": "size,x"}),
-        ({"data": "own.csv", "group_by": "size"}, ("size", ("x",)), {"features": "x"}),
-        ({"data": "own.csv", "group_by": " "}, ("", ("size", "x")), {"features": "size,x"}),
-        ({"data": "own.csv", "features": ("x",)}, ("", ("x",)), {"group_by": "none"}),
+        ({}, (("island",), PENGUINS["features"]), {"group_by": "island", "features": "bill_length_mm,body_mass_g"}),
+        ({"group_by": ("body_mass_g",)}, (("body_mass_g",), ("bill_length_mm",)), {"features": "bill_length_mm"}),
+        ({"group_by": ()}, ((), PENGUINS["features"]), {"features": "bill_length_mm,body_mass_g"}),
+        ({"group_by": ("sex",), "features": ("x",)}, (("sex",), ("x",)), {}),
+        ({"data": "own.csv"}, ((), ("size", "x")), {"group_by": "none", "features": "size,x"}),
+        ({"data": "own.csv", "group_by": ("size",)}, (("size",), ("x",)), {"features": "x"}),
+        ({"data": "own.csv", "group_by": ()}, ((), ("size", "x")), {"features": "size,x"}),
+        ({"data": "own.csv", "features": ("x",)}, ((), ("x",)), {"group_by": "none"}),
     ],
 )
 def test_auto_becomes_columns_and_is_logged(given: dict[str, str], expected: object, tags: dict[str, str]) -> None:

@@ -75,7 +75,7 @@ def test_the_complete_rows_in_the_columns_in_use_are_kept_and_the_others_counted
     store: Store, session: SparkSession, form: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with mlflow.start_run() as run:
-        table = load_spark_table(session, FORMS[form](), COLUMNS, "kind")
+        table = load_spark_table(session, FORMS[form](), COLUMNS, ["kind"])
     assert sorted(map(tuple, table.frame.collect())) == [("a", 1.0), ("b", 4.0)]
     assert (table.rows, table.left_out, table.numbers, table.texts, table.n_names) == (2, 2, ["size"], ["kind"], 2)
     assert "rows left out: 2 of 4, which miss a value in kind (1), size (1)\n" in capsys.readouterr().out
@@ -87,7 +87,7 @@ def test_the_complete_rows_in_the_columns_in_use_are_kept_and_the_others_counted
 @pytest.mark.parametrize("form", FORMS)
 def test_without_a_column_of_names_the_table_is_one_group(store: Store, session: SparkSession, form: str) -> None:
     with mlflow.start_run():
-        table = load_spark_table(session, FORMS[form](), {"size": "features"}, None)
+        table = load_spark_table(session, FORMS[form](), {"size": "features"}, [])
     assert sorted(map(tuple, table.frame.collect())) == [(1.0,), (3.0,), (4.0,)]
     assert (table.rows, table.left_out, table.numbers, table.texts, table.n_names) == (3, 1, ["size"], [], 1)
 
@@ -95,7 +95,7 @@ def test_without_a_column_of_names_the_table_is_one_group(store: Store, session:
 def test_without_a_column_of_names_none_is_read_as_names(store: Store, session: SparkSession) -> None:
     Path("t.csv").write_text("x,y\nNA,2\n1,NA\n1,3\n")
     with mlflow.start_run():
-        table = load_spark_table(session, "t.csv", {"x": "features", "y": "features"}, None, ordered=True)
+        table = load_spark_table(session, "t.csv", {"x": "features", "y": "features"}, [], ordered=True)
     assert [tuple(row) for row in table.frame.collect()] == [(1.0, 3.0, 0)]
     assert (table.numbers, table.left_out, table.order, table.n_names) == (["x", "y"], 2, ORDER, 1)
 
@@ -103,7 +103,7 @@ def test_without_a_column_of_names_none_is_read_as_names(store: Store, session: 
 def test_spark_reads_a_table_of_its_catalogue(store: Store, session: SparkSession) -> None:
     session.createDataFrame(rows()).createOrReplaceTempView("sizes")
     with mlflow.start_run() as run:
-        table = load_spark_table(session, "sizes", COLUMNS, "kind")
+        table = load_spark_table(session, "sizes", COLUMNS, ["kind"])
     assert (table.rows, table.left_out) == (2, 2)
     assert store.client.get_run(run.info.run_id).data.metrics == {"n_rows": 2, "n_rows_left_out": 2}
 
@@ -114,7 +114,7 @@ def test_the_digest_of_a_table_of_the_catalogue_follows_its_content_and_not_its_
     def digest(table: pd.DataFrame) -> str:
         session.createDataFrame(table).createOrReplaceTempView("sizes")
         with mlflow.start_run():
-            return load_spark_table(session, "sizes", COLUMNS, "kind").digest
+            return load_spark_table(session, "sizes", COLUMNS, ["kind"]).digest
 
     assert digest(rows()) == digest(rows().iloc[::-1]) != digest(rows().replace(4.0, 5.0))
 
@@ -124,7 +124,7 @@ def test_the_rows_of_a_file_are_numbered_where_that_is_asked_for(store: Store, s
     table_with_such_a_column.to_csv("t.csv", index=False)
     columns = {"kind": "group_by", ORDER: "features", ORDER + "''": "features"}
     with mlflow.start_run():
-        table = load_spark_table(session, "t.csv", columns, "kind", ordered=True)
+        table = load_spark_table(session, "t.csv", columns, ["kind"], ordered=True)
     assert table.order == ORDER + "'"
     collected = table.frame.toPandas()
     assert collected.sort_values(table.order)[ORDER].tolist() == pytest.approx(table_with_such_a_column[ORDER].tolist())
@@ -133,7 +133,7 @@ def test_the_rows_of_a_file_are_numbered_where_that_is_asked_for(store: Store, s
 def test_names_that_differ_after_a_null_character_are_counted_apart(store: Store, session: SparkSession) -> None:
     pd.DataFrame({"kind": ["a", "a\0", "a\0b"], "size": [1.0, 2.0, 3.0]}).to_parquet("t.parquet")
     with mlflow.start_run():
-        assert load_spark_table(session, "t.parquet", COLUMNS, "kind").n_names == 3
+        assert load_spark_table(session, "t.parquet", COLUMNS, ["kind"]).n_names == 3
 
 
 BAD_TABLES: dict[str, tuple[Recipe, str]] = {
@@ -159,7 +159,7 @@ BAD_TABLES: dict[str, tuple[Recipe, str]] = {
 def test_a_table_at_a_uri_that_cannot_be_used_is_refused(store: Store, session: SparkSession, case: str) -> None:
     make, rule = BAD_TABLES[case]
     with mlflow.start_run(), pytest.raises(InputError) as refusal:
-        load_spark_table(session, uri_of(make)(), ALL_COLUMNS, "kind")
+        load_spark_table(session, uri_of(make)(), ALL_COLUMNS, ["kind"])
     assert rule in str(refusal.value)
     assert "\n" not in str(refusal.value)
 
@@ -167,38 +167,38 @@ def test_a_table_at_a_uri_that_cannot_be_used_is_refused(store: Store, session: 
 def test_a_short_row_is_refused_where_it_misses_a_column_that_is_not_in_use(store: Store, session: SparkSession) -> None:
     data = uri_of(file(GOOD_CSV.replace("b,3.5,3", "b,3.5")))()
     with mlflow.start_run(), pytest.raises(InputError, match="Malformed CSV record"):
-        load_spark_table(session, data, COLUMNS, "kind")
+        load_spark_table(session, data, COLUMNS, ["kind"])
 
 
 def test_a_row_that_ends_in_an_empty_field_is_whole_and_a_line_of_blanks_is_no_row(store: Store, session: SparkSession) -> None:
     data = uri_of(file(GOOD_CSV.replace("b,3.5,3", "\n  \nb,3.5,")))()
     with mlflow.start_run():
-        table = load_spark_table(session, data, ALL_COLUMNS, "kind")
+        table = load_spark_table(session, data, ALL_COLUMNS, ["kind"])
     assert (table.rows, table.left_out) == (59, 1)
 
 
 def test_a_name_that_is_neither_a_file_nor_a_table_of_the_catalogue_is_refused(store: Store, session: SparkSession) -> None:
     with pytest.raises(InputError, match=r"Got 'nowhere', which is neither a file in .* nor a table of Spark's catalogue"):
-        load_spark_table(session, "nowhere", COLUMNS, "kind")
+        load_spark_table(session, "nowhere", COLUMNS, ["kind"])
 
 
 def test_columns_that_a_session_takes_for_one_are_refused(store: Store, session: SparkSession) -> None:
     insensitive = session.newSession()
     insensitive.conf.set(CASE_SENSITIVE, "false")
     with pytest.raises(InputError, match=r"differ in more than upper and lower case. Got 'kind' and 'Kind'"):
-        load_spark_table(insensitive, "t.csv", {"kind": "group_by", "Kind": "features"}, "kind")
+        load_spark_table(insensitive, "t.csv", {"kind": "group_by", "Kind": "features"}, ["kind"])
 
 
 def load_from_catalogue(session: SparkSession, change: str) -> SparkTable:
     session.createDataFrame(spoiled_table(change)).createOrReplaceTempView("spoiled")
     with mlflow.start_run():
-        return load_spark_table(session, "spoiled", ALL_COLUMNS, "kind")
+        return load_spark_table(session, "spoiled", ALL_COLUMNS, ["kind"])
 
 
 def load_from_file(session: SparkSession, change: str) -> SparkTable:
     spoiled_table(change).to_parquet("t.parquet")
     with mlflow.start_run():
-        return load_spark_table(session, "t.parquet", ALL_COLUMNS, "kind")
+        return load_spark_table(session, "t.parquet", ALL_COLUMNS, ["kind"])
 
 
 Check = Callable[[SparkTable], None]
@@ -245,7 +245,7 @@ def test_a_table_that_breaks_a_rule_is_refused(
 def test_text_among_the_numbers_of_a_csv_file_at_a_uri_is_refused(store: Store, session: SparkSession) -> None:
     data = uri_of(file(GOOD_CSV.replace("b,3.5,3", "b,7 cm,3")))()
     with mlflow.start_run(), pytest.raises(InputError, match="Got 'size', which holds numbers, but in 1 of 60 rows text"):
-        load_spark_table(session, data, ALL_COLUMNS, "kind")
+        load_spark_table(session, data, ALL_COLUMNS, ["kind"])
 
 
 @pytest.mark.parametrize("load", [load_from_catalogue, load_from_file])

@@ -8,13 +8,13 @@ from step_modules import BY_NAME, STEPS
 
 from penguins.cli.parameters import declared_parameters
 from penguins.cli.read_options import ReadOptions, ReadRule
-from penguins.cli.rules import COLUMN, Auto, AutoOr, Choice, Flag, Integer, ListOf, Real, Rule, to_text
+from penguins.cli.rules import COLUMN, Auto, AutoOr, Choice, Flag, Groups, Integer, ListOf, Real, Rule, to_text
 from penguins.resume.fingerprint import fingerprint_from_texts, step_fingerprint
 
 # Where the work is done, where its data lie, and where it is logged change no result.
 IRRELEVANT = {"data", "env_manager", "log_from", "resume", "spark", "experiment"}
 # Other values for parameters whose rule is a pattern.
-TEXTS = {"data": "other.csv", "group_by": "other", "spark": "local[1]", "config": "other.yaml", "experiment": "other"}
+TEXTS = {"data": "other.csv", "spark": "local[1]", "config": "other.yaml", "experiment": "other"}
 
 FIELDS = [
     (module, name)
@@ -31,7 +31,7 @@ def _same_code(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def with_named_columns(module: Any) -> Any:
     """Return the defaults of a step with names of columns in place of `auto`."""
-    columns = {"data": "own.csv", "target": "kind", "features": ("a", "b"), "group_by": "g"}
+    columns = {"data": "own.csv", "target": "kind", "features": ("a", "b"), "group_by": ("g",)}
     return module.Parameters(**{name: columns[name] for name in columns.keys() & declared_parameters(module.Parameters)})
 
 
@@ -49,6 +49,8 @@ def other_value(name: str, rule: Rule, value: Any) -> Any:
         return ReadOptions(sep=";")
     if isinstance(rule, AutoOr):
         return Auto(20)
+    if isinstance(rule, Groups):
+        return ("other",)
     if isinstance(rule, ListOf):
         item = other_value(name, rule.item, value[0])
         return (item,)

@@ -34,7 +34,7 @@ def test_jobs_at_work_are_cancelled_when_the_generator_is_closed(session: SparkS
             time.sleep(LONG_S)
         return records
 
-    groups = group_results(frame, "key", sleep, "key string", n_slices=4, tag="unwanted")
+    groups = group_results(frame, ["key"], sleep, "key string", n_slices=4, tag="unwanted")
     next(groups)
     wait_until(begun.exists)
     active_jobs = session.sparkContext.statusTracker().getActiveJobsIds
@@ -54,7 +54,7 @@ def test_every_group_is_computed_once_by_workers_that_cannot_import_the_package(
         [clustering] = dbscan(records[["x"]].to_numpy(), [0.5], 2)
         return pd.DataFrame({"key": [records["key"].iloc[0]], "n": [clustering.labels.max() + 1]})
 
-    slices = list(group_results(frame, "key", count_clusters, "key string, n long", n_slices, tag="once"))
+    slices = list(group_results(frame, ["key"], count_clusters, "key string, n long", n_slices, tag="once"))
     assert len(slices) == n_slices
     assert sorted((row.key, row.n) for rows in slices for row in rows) == [("a", 1), ("b", 0), ("c", 0)]
 
@@ -66,4 +66,4 @@ def test_a_function_that_fails_is_reported_in_one_line(session: SparkSession) ->
         raise InputError(f"no {records['key'].iloc[0]}")
 
     with pytest.raises(WorkError, match=r"^Spark could not compute the groups: .*InputError: no a$"):
-        next(group_results(frame, "key", fail, "key string", n_slices=1, tag="failing"))
+        next(group_results(frame, ["key"], fail, "key string", n_slices=1, tag="failing"))

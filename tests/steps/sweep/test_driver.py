@@ -66,13 +66,13 @@ def test_the_workers_get_the_columns_under_names_that_spark_cannot_misread(store
     columns = {"a.b": "group_by", "`*": "features", "group": "features"}
     for ordered in (True, False):
         with mlflow.start_run():
-            loaded = load_spark_table(session, "odd.csv", columns, "a.b", ordered=ordered)
+            loaded = load_spark_table(session, "odd.csv", columns, ["a.b"], ordered=ordered)
         rows = [row.asDict() for row in worker_frame(loaded, settings).collect()]
         expected = [
-            {"group": "x", "feature_0": 3.5, "feature_1": 1.5, "order": 0},
-            {"group": "y", "feature_0": 4.5, "feature_1": 2.5, "order": 1},
+            {"group_0": "x", "feature_0": 3.5, "feature_1": 1.5, "order": 0},
+            {"group_0": "y", "feature_0": 4.5, "feature_1": 2.5, "order": 1},
         ]
-        found = sorted(rows, key=lambda row: str(row["group"]))
+        found = sorted(rows, key=lambda row: str(row["group_0"]))
         assert found == [{key: row[key] for key in row if ordered or key != "order"} for row in expected]
 
 

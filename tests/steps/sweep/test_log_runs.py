@@ -73,7 +73,7 @@ def test_the_runs_say_why_metrics_are_undefined_and_which_are_estimated(store: S
         Outcome({"eps": 0.7, "min_samples": 3}, {"n_clusters": 1}, "one cluster", ""),
         Outcome({"eps": 0.9, "min_samples": 3}, {"silhouette": 0.5}, "", "from 10 records"),
     ]
-    log_group(change_settings(context, models="none"), GroupResult("a", 9, outcomes, None, "doubt"))
+    log_group(change_settings(context, models="none"), GroupResult(("a",), 9, outcomes, None, "doubt"))
     run = store.only("a")
     assert run.data.tags["undefined"] == "no value has the index and keeps enough records: there is no best one"
     assert run.data.tags["warning"] == "doubt"
@@ -84,10 +84,11 @@ def test_the_runs_say_why_metrics_are_undefined_and_which_are_estimated(store: S
     table = results(store, run)
     assert table["reason"].tolist()[0] == "one cluster"
     assert (table["warning"].tolist(), table["best"].tolist()) == (["doubt"] * 2, [False] * 2)
+    assert table["estimated"].fillna("").tolist() == ["", "from 10 records"]
 
 
 def test_a_group_that_could_not_be_computed_is_failed_with_the_reason(store: Store, context: SweepContext) -> None:
-    logged = log_group(context, GroupResult("a", 9, [], None, failure="infinite values in x"))
+    logged = log_group(context, GroupResult(("a",), 9, [], None, failure="infinite values in x"))
     assert (logged.failure, logged.rows, logged.best) == ("infinite values in x", [], None)
     run = store.only("a")
     assert (run.info.status, run.data.tags["error"]) == ("FAILED", "infinite values in x")

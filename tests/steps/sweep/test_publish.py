@@ -21,8 +21,8 @@ def results_with(warnings: dict[str, str], has_best: bool = True) -> SweepResult
     found = SweepResults()
     for number, (name, warning) in enumerate(warnings.items()):
         metrics = {"n_clusters": 2.0, "n_clustered_records": 4.0}
-        row = ResultRow(name, {"eps": 0.5, "min_samples": 3}, metrics, "", "", 5 + number, best=has_best, warning=warning)
-        found.add(LoggedGroup(name, "run", 5 + number, [row], median_distance=None if has_best else 1.25 + number))
+        row = ResultRow((name,), {"eps": 0.5, "min_samples": 3}, metrics, "", "", 5 + number, best=has_best, warning=warning)
+        found.add(LoggedGroup((name,), "run", 5 + number, [row], median_distance=None if has_best else 1.25 + number))
     return found
 
 

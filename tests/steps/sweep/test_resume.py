@@ -52,7 +52,7 @@ def test_a_group_is_recovered_under_its_own_name(store: Store, monkeypatch: pyte
     if folder == "elsewhere":
         monkeypatch.setattr("penguins.sweep.resume.local_folder", lambda _: "")
     before, now = new_context(store, runs="groups"), new_context(store, runs="groups")
-    log_group(before, replace(fitted_group("Dream", before.settings), name=name))
+    log_group(before, replace(fitted_group("Dream", before.settings), key=(name,)))
     [recovered] = recover_groups(now, [sweep_of(store, before)])
     assert recovered.name == name
     assert {row.group for row in recovered.rows} == {name}
@@ -62,7 +62,7 @@ def test_the_groups_of_a_finished_sweep_are_found_with_their_rows_and_their_best
     context = new_context(store)
     logged = [log_group(context, fitted_group(island, SETTINGS)) for island in ISLANDS]
     assert [group.best.params["eps"] for group in logged if group.best] == [0.9, 0.9, 0.9]
-    text = table_text("island", SETTINGS.of_algorithm, [row for group in logged for row in group.rows])
+    text = table_text(("island",), SETTINGS.of_algorithm, [row for group in logged for row in group.rows])
     store.client.log_text(context.sweep_id, text, "results.csv")
     assert finished_groups(sweep_of(store, context), SETTINGS.of_algorithm) == logged
 

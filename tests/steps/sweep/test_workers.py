@@ -17,14 +17,14 @@ from sweep_settings import change_grid, dbscan_settings
 
 from penguins.sweep.context import sweep_context
 from penguins.sweep.driver import _worker_function
-from penguins.sweep.workers import GROUP, ORDER, fit_group
+from penguins.sweep.workers import ORDER, fit_group
 
 SETTINGS = dbscan_settings("g", ("a", "b"), (0.5, 1.0), min_samples=(2,))
 
 
 def records(seed: int = 0) -> pd.DataFrame:
     random = np.random.default_rng(seed)
-    return pd.DataFrame({GROUP: "x", "feature_0": random.normal(size=30), "feature_1": random.normal(size=30)})
+    return pd.DataFrame({"group_0": "x", "feature_0": random.normal(size=30), "feature_1": random.normal(size=30)})
 
 
 def test_the_features_have_the_names_of_the_table_again() -> None:

@@ -32,10 +32,12 @@ def test_without_a_file_nothing_is_configured(entries: dict[str, dict[str, objec
 def test_values_are_read_as_texts(entries: dict[str, dict[str, object]]) -> None:
     Path("config.yaml").write_text(
         "ridge_search: {cv: 3, alphas: [0.10, 1], features: [size, 'a,b'], target: weight}\ndbscan_sweep: {resume: true}\n"
+        "hdbscan_sweep: {group_by: [country, month]}\n"
     )
     assert read_config("config.yaml", entries) == {
         "ridge_search": {"cv": "3", "alphas": "0.1,1", "features": '["size", "a,b"]', "target": "weight"},
         "dbscan_sweep": {"resume": "true"},
+        "hdbscan_sweep": {"group_by": "country,month"},
     }
 
 

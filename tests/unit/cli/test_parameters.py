@@ -36,6 +36,7 @@ from penguins.cli.rules import (
     AutoOr,
     Choice,
     Flag,
+    Groups,
     Integer,
     ListOf,
     Real,
@@ -53,7 +54,7 @@ class Parameters:
     """The parameters of a step that has one of each kind."""
 
     data: Data = "penguins"
-    group_by: GroupBy = "island"
+    group_by: GroupBy = ("island",)
     kind: Annotated[str, Parameter(COLUMN, "a column")] = "kind"
     features: Predictors = ("a", "b")
     eps: Eps = DEFAULT_EPS
@@ -78,6 +79,15 @@ class Parameters:
         (AutoOr(ListOf(POSITIVE)), "auto:20", Auto(20)),
         (COLUMNS, '["bill, in mm", "sex"]', ("bill, in mm", "sex")),
         (COLUMNS, "['a', b]", ("a", "b")),
+        (Groups(COLUMNS), "island", ("island",)),
+        (Groups(COLUMNS), " island", (" island",)),
+        (Groups(COLUMNS), "country, month", ("country", "month")),
+        (Groups(COLUMNS), "[country, month]", ("country", "month")),
+        (Groups(COLUMNS), '["a,b"]', ("a,b",)),
+        (Groups(COLUMNS), "auto", ("auto",)),
+        (Groups(COLUMNS), " none ", ()),
+        (Groups(COLUMNS), "[none]", ()),
+        (Groups(COLUMNS), " ", ()),
         (ListOf(MODELS), "[best, none]", ("best", "none")),
         (COLUMN, " a ", " a "),
         (MODELS, " best ", "best"),
@@ -139,7 +149,7 @@ def test_eps_must_be_positive_numbers_without_repetition(text: str) -> None:
         ("resume", "maybe", "true or false"),
         ("features", "a,a", "a list without repetition"),
         ("kind", " ", "the name of a column"),
-        ("group_by", "null\0byte", "the name of a column, auto or none"),
+        ("group_by", "null\0byte", "auto, none, the name of a column, or a list without repetition"),
         ("data", "", "penguins, or the path or URI of a table"),
         ("spark", "local[0]", "a master such as local[*]"),
         ("spark", "laptop", "a master such as local[*]"),
@@ -200,6 +210,7 @@ def test_all_parameters_except_the_experiment_are_written_and_read_back_the_same
         (1.0, "1"),
         (True, "true"),
         ((0.5, 1.0), "0.5,1"),
+        ((), "none"),
         (Auto(), "auto"),
         (Auto(20), "auto:20"),
         (["a", "b"], "a,b"),
@@ -223,6 +234,7 @@ def test_a_value_is_written_in_its_shortest_form(value: object, text: str) -> No
 )  # fmt: skip
 def test_a_list_of_names_is_read_as_it_was_written(names: list[str]) -> None:
     assert COLUMNS.parse(to_text(tuple(names))) == tuple(names)
+    assert Groups(COLUMNS).parse(to_text(tuple(names))) == tuple(names)
 
 
 def test_a_parameter_is_declared_by_its_type_and_its_default() -> None:

@@ -17,7 +17,7 @@ VALUES = [{"eps": 0.5, "min_samples": 3}, {"eps": 0.9, "min_samples": 3}]
 class Parameters:
     """A step's parameters, of which the workers need some."""
 
-    group_by: str = "g"
+    group_by: tuple[str, ...] = ("g",)
     features: tuple[str, ...] = ("x", "y")
     n_clusters: tuple[int, ...] = (4, 2)
     runs: str = "groups"
@@ -27,7 +27,7 @@ class Parameters:
 
 
 def test_settings_are_the_parameters_of_the_same_names_and_those_of_the_algorithm() -> None:
-    expected = SweepSettings("kmeans", "g", ("x", "y"), {"n_clusters": (4, 2)}, runs="groups", seed=7)
+    expected = SweepSettings("kmeans", ("g",), ("x", "y"), {"n_clusters": (4, 2)}, runs="groups", seed=7)
     assert SweepSettings.from_parameters("kmeans", Parameters()) == expected
     assert expected.values == [{"n_clusters": 2}, {"n_clusters": 4}]
 
@@ -59,7 +59,7 @@ def test_log_from_says_whether_the_workers_log(log_from: str, expected: bool) ->
 
 
 def test_a_value_that_needs_more_records_has_no_model() -> None:
-    settings = SweepSettings("kmeans", "g", ("x",), {"n_clusters": (2, 5)})
+    settings = SweepSettings("kmeans", ("g",), ("x",), {"n_clusters": (2, 5)})
     assert settings.models_to_log([{"n_clusters": 2}, {"n_clusters": 5}], 4, 0) == {0}
 
 

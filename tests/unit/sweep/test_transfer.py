@@ -30,7 +30,7 @@ def fitted_group(name: str = "Biscoe", with_models: tuple[int, ...] = (0, 1, 2))
         ProposalOfGroup({"min_samples": 5}, 0.2, 3.0, [], 0.7),
     ]
     return GroupResult(
-        name, len(records), fit.outcomes, 1, "doubt", proposals=proposals, example=[0.1 + 0.2, 1.0], models=models
+        (name,), len(records), fit.outcomes, 1, "doubt", proposals=proposals, example=[0.1 + 0.2, 1.0], models=models
     )
 
 
@@ -67,20 +67,20 @@ def test_a_group_arrives_as_it_was_sent_bit_for_bit(with_models: tuple[int, ...]
 @pytest.mark.parametrize("value", [0.1 + 0.2, 5e-324, -0.0, math.inf, math.nan])
 def test_a_metric_arrives_with_every_bit(value: float) -> None:
     outcome = Outcome({"eps": 0.1, "min_samples": 3}, {"silhouette": value}, "why, \0\n🐧", "an estimate")
-    [arrived] = receive(fitted_group_to_frame(GroupResult("a", 1, [outcome], None)))
+    [arrived] = receive(fitted_group_to_frame(GroupResult(("a",), 1, [outcome], None)))
     [found] = arrived.outcomes
     assert found.metrics["silhouette"].hex() == value.hex()
     assert (found.reason, found.estimated) == ("why, \0\n🐧", "an estimate")
 
 
 def test_a_group_that_failed_arrives_with_its_reason() -> None:
-    sent = GroupResult("a", 7, [], None, failure="infinite values in 'x'")
+    sent = GroupResult(("a",), 7, [], None, failure="infinite values in 'x'")
     assert receive(fitted_group_to_frame(sent)) == [sent]
 
 
 def test_groups_arrive_sorted_whatever_their_names_are() -> None:
     names = ["10", "9", "", "null\0byte", "null\0", "line\nbreak", "both\r\nends", "🐧", "x" * 6000]
-    arrived = receive(*[fitted_group_to_frame(GroupResult(name, 1, [], None, failure="why")) for name in names])
+    arrived = receive(*[fitted_group_to_frame(GroupResult((name,), 1, [], None, failure="why")) for name in names])
     assert [group.name for group in arrived] == [
         "9",
         "10",
@@ -111,11 +111,11 @@ def test_models_that_are_too_large_fail_their_group_with_the_remedy(monkeypatch:
 def test_a_group_that_the_worker_has_logged_arrives_as_it_was_sent() -> None:
     params = {"eps": 0.1, "min_samples": 3}
     metrics = {"silhouette": 0.1 + 0.2, "n_clusters": 2.0}
-    row = ResultRow("b\0", params, metrics, "models:/m-1", "", 10, best=True, warning="doubt")
+    row = ResultRow(("b\0",), params, metrics, "models:/m-1", "", 10, best=True, warning="doubt", estimated="on 5")
     sent = [
-        LoggedGroup("b\0", "run 1", 10, [row, ResultRow("b\0", params | {"eps": 0.5}, {}, "", "why", 10)]),
-        LoggedGroup("10", "run 2", 7, [], failure="why"),
-        LoggedGroup("9", "run 3", 8, []),
+        LoggedGroup(("b\0",), "run 1", 10, [row, ResultRow(("b\0",), params | {"eps": 0.5}, {}, "", "why", 10)]),
+        LoggedGroup(("10",), "run 2", 7, [], failure="why"),
+        LoggedGroup(("9",), "run 3", 8, []),
     ]
     frames = [logged_group_to_frame(group) for group in sent]
     assert all(len(frame) == 1 for frame in frames)
