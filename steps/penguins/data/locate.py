@@ -6,6 +6,9 @@ import tempfile
 from pathlib import Path
 from urllib.parse import urlparse
 
+from penguins.data.archives import ArchiveError, open_decompressed
+from penguins.data.file_kinds import START_BYTES, describe_kind, is_parquet_file
+from penguins.data.lake import find_lake_table, lake_table_at
 from penguins.errors import InputError
 from penguins.project import PROJECT
 from penguins.resume.fingerprint import content_digest
@@ -26,7 +29,7 @@ BLOCK_BYTES = 1 << 20
 def fetch_table(data: str) -> Path:
     """Return the path of the file or folder that `data` names; download it first where `data` is a URI.
 
-    Raises InputError where it does not exist, cannot be fetched, or is neither a file nor a folder of Parquet files.
+    Raises InputError where it does not exist, cannot be fetched, or is neither CSV nor Parquet, or is a table of a data lake.
     """
     scheme = uri_scheme(data)
     if len(scheme) < 2:  # one letter is a Windows drive
@@ -123,16 +126,26 @@ def _fetch_error(data: str, error: Exception) -> InputError:
 
 
 def _require_kind(path: Path, data: str) -> None:
-    """Raise InputError unless `path` is a file or a folder of Parquet files only, because reading a pipe might never end."""
+    """Raise InputError unless `path` is a file that may be a table, or a folder of Parquet files only.
+
+    Reading anything else, such as a pipe, might never end.
+    """
     rule = f"The 'data' parameter must name a file, or a folder of Parquet files alone. Got {quote(data)}, which"
     if path.is_file():
+        _require_table_file(path, data)
+        if is_parquet_file(path):
+            _require_no_lake_table(path, rule)
         return
     if not path.is_dir():
         raise InputError(f"{rule} is neither: write its content to a file first.")
     if (path / "MLmodel").exists():
         raise InputError(f"{rule} is a model of MLflow.")
+    _require_no_lake_table(path, rule)
     n_files = 0
     for folder, folders, files in os.walk(path):
+        inner = lake_table_at(Path(folder))
+        if inner is not None:
+            raise InputError(f"{rule} holds {inner.format.name}, {inner.advice()}")
         folders[:] = sorted(name for name in folders if not name.startswith(HIDDEN))
         for name in sorted(name for name in files if not name.startswith(HIDDEN)):
             n_files += 1
@@ -140,3 +153,22 @@ def _require_kind(path: Path, data: str) -> None:
                 raise InputError(f"{rule} holds {quote(name)}.")
     if not n_files:
         raise InputError(f"{rule} holds no file.")
+
+
+def _require_table_file(path: Path, data: str) -> None:
+    """Raise InputError where a file begins as no CSV or Parquet does, or is an archive that cannot be read."""
+    rule = f"The 'data' parameter must name a readable CSV or Parquet table. Got {quote(data)}"
+    try:
+        with open_decompressed(path) as file:
+            kind = describe_kind(path, file.read(START_BYTES))
+    except (ArchiveError, OSError) as error:
+        raise InputError(f"{rule}: {one_line(error)}") from error
+    if kind:
+        raise InputError(f"{rule}, which {kind}.")
+
+
+def _require_no_lake_table(path: Path, rule: str) -> None:
+    table = find_lake_table(path)
+    if table is not None:
+        is_in = "is" if table.root == path.resolve() else "lies in"
+        raise InputError(f"{rule} {is_in} {table.format.name}, {table.advice()}")

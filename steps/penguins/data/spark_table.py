@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from urllib.parse import urlparse
 
 from py4j.protocol import Py4JJavaError
@@ -13,6 +14,8 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from penguins.data.checks import LARGEST, refuse_beyond, refuse_infinite, require_columns
+from penguins.data.file_kinds import describe_name
+from penguins.data.lake_spark import require_no_lake_table
 from penguins.data.load import load_table
 from penguins.data.locate import BUNDLED, TABLE_NAME, uri_scheme
 from penguins.data.table import print_left_out
@@ -194,7 +197,7 @@ def refuse_spark_errors(data: str) -> Iterator[None]:
 
 
 def read_in_spark(session: SparkSession, data: str) -> DataFrame:
-    """Read a table of the catalogue, or the CSV file or Parquet table at a URI. Raises InputError where it does not exist."""
+    """Read a table of the catalogue, or the CSV file or Parquet table at a URI. Raises InputError where that is not one."""
     if TABLE_NAME.fullmatch(data):
         if not session.catalog.tableExists(data):
             raise InputError(
@@ -206,6 +209,10 @@ def read_in_spark(session: SparkSession, data: str) -> DataFrame:
         # With column pruning, Spark would check only the columns in use and accept rows of any length.
         reader = session.read.option("columnPruning", "false")
         return reader.csv(data, header=True, inferSchema=True, mode="FAILFAST")
+    require_no_lake_table(session, data)
+    kind = describe_name(PurePosixPath(urlparse(data).path))
+    if kind:
+        raise InputError(f"The 'data' parameter must name a CSV or Parquet table. Got {quote(data)}, which {kind}.")
     return session.read.parquet(data)
 
 
