@@ -12,6 +12,7 @@ headline and verdict. Exits with 1 if a step fails, refuses a table or differs f
 """
 
 import argparse
+import json
 import os
 import re
 import subprocess
@@ -296,7 +297,7 @@ def headline(result: Result) -> str:
     return next((f"{name} {result.metrics[name]:.4g}" for name in HEADLINES if name in result.metrics), "-")
 
 
-def judge(step: str, table: Table, folder: Path) -> bool:
+def judge(step: str, table: Table, folder: Path, as_json: bool) -> bool:
     """Run `step` on `table`, print its line, and tell whether all is right."""
     result = run_step(step, table, folder)
     problem = result.problem()
@@ -305,10 +306,13 @@ def judge(step: str, table: Table, folder: Path) -> bool:
             problem = CHECKS[step](result, table)
         except (ValueError, KeyError, IndexError) as error:
             problem = f"the plain side fails: {type(error).__name__}: {error}"
-    print(
-        f"{table.name:24} {step:26} {result.code} {result.seconds:6.1f} s  {headline(result):34} {problem or 'right'}",
-        flush=True,
-    )
+    verdict = problem or "right"
+    if as_json:
+        found = {"table": table.path, "step": step, "code": result.code, "seconds": result.seconds, "verdict": verdict}
+        print(json.dumps(found | {"metrics": dict(result.metrics)}), flush=True)
+    else:
+        figures = f"{result.code} {result.seconds:6.1f} s  {headline(result):34}"
+        print(f"{table.name:24} {step:26} {figures} {verdict}", flush=True)
     return not problem
 
 
@@ -317,11 +321,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--tables", default=",".join(table.name for table in TABLES))
     parser.add_argument("--steps", default=",".join(STEPS))
+    parser.add_argument("--json", action="store_true", help="print each line as JSON")
     chosen = parser.parse_args()
     names, steps = chosen.tables.split(","), chosen.steps.split(",")
     with tempfile.TemporaryDirectory() as folder:
-        right = [judge(step, table, Path(folder)) for table in TABLES if table.name in names for step in steps]
-    print(f"{sum(right)} of {len(right)} right")
+        right = [judge(step, table, Path(folder), chosen.json) for table in TABLES if table.name in names for step in steps]
+    if not chosen.json:
+        print(f"{sum(right)} of {len(right)} right")
     return 0 if all(right) else 1
 
 

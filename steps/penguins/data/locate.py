@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlparse
 
 from penguins.data.archives import ArchiveError, open_decompressed
-from penguins.data.file_kinds import START_BYTES, describe_kind, is_parquet_file
+from penguins.data.file_kinds import ARCHIVE_NAMES, PARQUET_NAMES, START_BYTES, describe_kind, is_parquet_file
 from penguins.data.lake import find_lake_table, lake_table_at
 from penguins.errors import InputError
 from penguins.project import PROJECT
@@ -16,8 +16,7 @@ from penguins.text import one_line, quote, suggestion
 
 BUNDLED = "penguins"
 BUNDLED_FILE = PROJECT / "data" / "penguins.csv"
-PARQUET = (".parquet", ".pq")
-COMPRESSIONS = (".gz", ".bz2", ".xz", ".zip")
+PARQUET = PARQUET_NAMES
 # A text that may name a table of Spark's catalogue rather than a file.
 TABLE_NAME = re.compile(r"(?!.*\.(csv|parquet|pq|gz)$)\w+(\.\w+){0,2}")
 # Spark writes files whose names begin like this beside the files of a table.
@@ -44,7 +43,8 @@ def fetch_table(data: str) -> Path:
 
 def require_exists(data: str) -> None:
     """Raise InputError where `data` is a path at which no table lies. URIs and names of catalogue tables pass unchecked."""
-    if data != BUNDLED and len(uri_scheme(data)) < 2 and not TABLE_NAME.fullmatch(data):
+    is_path = len(uri_scheme(data)) < 2 and (not TABLE_NAME.fullmatch(data) or os.path.exists(data))
+    if data != BUNDLED and is_path:
         _require_kind(_local_path(data), data)
 
 
@@ -108,7 +108,7 @@ def _download_from_web(url: str) -> Path:
     """Download the file at `url`. MLflow would fetch it from artifact servers only."""
     import requests
 
-    endings = [ending for ending in Path(urlparse(url).path).suffixes if ending in (*PARQUET, *COMPRESSIONS)]
+    endings = [ending for ending in Path(urlparse(url).path).suffixes if ending in (*PARQUET, *ARCHIVE_NAMES)]
     path = Path(tempfile.mkdtemp(), "".join(["table", *endings]))
     try:
         with requests.get(url, stream=True, timeout=TIMEOUT_S) as answer, path.open("wb") as file:

@@ -128,8 +128,8 @@ def test_a_file_as_its_library_writes_it_is_refused_before_anything_reads_it(sai
     name = FILES[said]()
     for check in (fetch_table, require_exists):
         with pytest.raises(InputError) as refusal:
-            check(f"./{name}")
-        assert f"must name a readable CSV or Parquet table. Got './{name}', which {said}: " in str(refusal.value)
+            check(name)
+        assert f"must name a readable CSV or Parquet table. Got '{name}', which {said}: " in str(refusal.value)
 
 
 @pytest.mark.parametrize(

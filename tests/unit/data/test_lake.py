@@ -32,7 +32,7 @@ def test_a_lake_table_and_all_in_it_is_refused_with_the_ways_to_read_it(marker: 
     lake_folder(marker)()
     name, package = MARKERS[marker]
     refused = []
-    for check in (fetch_table, lambda path: require_exists(f"./{path}")):
+    for check in (fetch_table, require_exists):
         with pytest.raises(InputError) as refusal:
             check(data)
         refused.append(str(refusal.value))
