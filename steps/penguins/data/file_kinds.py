@@ -25,6 +25,7 @@ BY_MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\x80\x05\x95", "is a pickle, which this project does not load: write the table as Parquet with to_parquet"),
     (b"<stata_dta>", "is a file of Stata: {stata}"),
     (b"$FL2", "is a file of SPSS: {spss}"),
+    (b"$FL3", "is a file of SPSS: {spss}"),
     (b"RDX", "is a file of R: write the table in R with write.csv(…, row.names = FALSE)"),
     (b"%PDF-", "is a PDF document: save the table itself as CSV"),
     (b"\x89PNG", "is a picture: give the table itself"),
@@ -53,7 +54,6 @@ BY_NAME: dict[str, str] = {
     ".xml": "is XML: {xml}",
     ".sqlite": "is a database of SQLite: sqlite3 -header -csv {file} 'SELECT * FROM …' > {name}.csv",
     ".dta": "is a file of Stata: {stata}",
-    ".sav": "is a file of SPSS: {spss}",
     ".sas7bdat": "is a file of SAS: {sas}",
 }
 READERS = {
@@ -80,6 +80,7 @@ ZIP_MAGIC, TAR_MAGIC, TAR_PLACE = b"PK\x03\x04", b"ustar", 257
 # Signs that a file which begins like a zip is a workbook: the names of its first members.
 WORKBOOK = re.compile(rb"\[Content_Types\]\.xml|xl/|_rels/\.rels|application/vnd\.oasis")
 HTML = re.compile(rb"<!doctype html|<html|<head|<body", re.IGNORECASE)
+ARFF = re.compile(rb"(%.*\s+)*@relation\s", re.IGNORECASE)
 XML = re.compile(rb"<\?xml|<\w+[\s>]")
 JSON_OBJECT = re.compile(rb'\{\s*("(?:[^"\\]|\\.)*"\s*:|\})')
 JSON_LIST = re.compile(rb'\[\s*([\[{\]]|("(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*|true|false|null)\s*[,\]]\s)')
@@ -138,6 +139,8 @@ def _kind_of_text(start: bytes) -> str:
     text = start.removeprefix(b"\xef\xbb\xbf").lstrip()
     if HTML.match(text):
         return "is a page of HTML, perhaps an error of the server: look at it, and download the table itself"
+    if ARFF.match(text):
+        return "is an ARFF file: write what follows its line @data as CSV, after a line with the names of its columns"
     if XML.match(text):
         return BY_NAME[".xml"]
     if JSON_OBJECT.match(text):

@@ -54,6 +54,7 @@ OTHERS: dict[str, tuple[str, bytes, str]] = {
     "Stata": ("t.dta", b"<stata_dta><header>", "is a file of Stata"),
     "old Stata, known by its name alone": ("t.dta", b"r\x02\x01\0", "is a file of Stata"),
     "SPSS": ("t.sav", b"$FL2@(#)\0", "is a file of SPSS"),
+    "ARFF": ("t.csv", b"% a comment\n%\n@RELATION iris\n", "is an ARFF file"),
     "R": ("t.rda", b"RDX3\nX\n\0", "is a file of R"),
     "a picture": ("t.png", b"\x89PNG\r\n\x1a\n", "is a picture"),
     "PDF": ("t.csv", b"%PDF-1.7", "is a PDF document"),
@@ -146,7 +147,7 @@ def test_the_command_for_json_writes_the_csv_file(name: str, content: str) -> No
 
 
 def test_each_command_is_python() -> None:
-    endings = ("json", "jsonl", "xlsx", "orc", "avro", "feather", "html", "xml", "dta", "sav", "sas7bdat")
+    endings = ("json", "jsonl", "xlsx", "orc", "avro", "feather", "html", "xml", "dta", "sas7bdat")
     for name in (f"t.{ending}" for ending in endings):
         words = shlex.split(describe_name(Path("a", name)).split(": ", 1)[1].split("CSV in UTF-8, or ")[-1])
         code = words[words.index("-c") + 1]
