@@ -156,3 +156,16 @@ def folder_with_a_pipe() -> str:
     folder_with()()
     os.mkfifo("folder/b.parquet")
     return "folder"
+
+
+def lake_folder(marker: str) -> Recipe:
+    """Make a folder with the good table as Parquet, in its partition `data/day=1`, and the file `marker` of a lake's format."""
+
+    def make() -> str:
+        Path("sites/data/day=1").mkdir(parents=True)
+        good_table().to_parquet("sites/data/day=1/a.parquet")
+        Path("sites", marker).parent.mkdir(exist_ok=True)
+        Path("sites", marker).write_text("{}")
+        return "sites"
+
+    return make

@@ -1,29 +1,25 @@
 """Read a CSV file in any usual dialect."""
 
-import bz2
 import csv
-import gzip
 import io
-import lzma
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NoReturn
-from zipfile import ZipFile
 
 import pandas as pd
 
 from penguins.cli.read_options import ReadOptions
+from penguins.data.archives import open_decompressed
 from penguins.data.dialect import Dialect, find_dialect, separator_hint
 from penguins.errors import InputError
 from penguins.text import quote
 
 # The texts that stand for a missing value, except in a column of names, where only the empty text does.
 MISSING = ["", "#N/A", "N/A", "NA", "NaN", "None", "n/a", "nan", "null", "NULL", "<NA>"]
-OPENERS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 LONGEST_FIELD = 2**31 - 1
 
 Names = tuple[str, ...]
@@ -170,19 +166,3 @@ def _arguments(dialect: Dialect) -> dict[str, Any]:
 
 def _text(file: IO[bytes], dialect: Dialect) -> io.TextIOWrapper:
     return io.TextIOWrapper(file, encoding=dialect.codec, errors=dialect.errors, newline="")
-
-
-@contextmanager
-def open_decompressed(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file for reading bytes, and decompress it if its name says that it is compressed."""
-    ending = path.suffix.lower()  # pandas ignores its case, too
-    if ending != ".zip":
-        with OPENERS.get(ending, open)(path, "rb") as file:
-            yield file
-        return
-    with ZipFile(path) as archive:
-        names = archive.namelist()
-        if len(names) != 1:
-            raise ValueError(f"it holds {len(names)} files and should hold one.")
-        with archive.open(names[0]) as file:
-            yield file

@@ -17,7 +17,8 @@ from pandas.api import types
 from penguins.cli.read_options import DETECT, ReadOptions, na_numbers
 from penguins.data.checks import require_columns, require_single_columns
 from penguins.data.csv_file import CsvFile, open_csv, refuse_unreadable
-from penguins.data.locate import BUNDLED, BUNDLED_FILE, PARQUET, fetch_table, table_name
+from penguins.data.file_kinds import is_parquet_file
+from penguins.data.locate import BUNDLED, BUNDLED_FILE, fetch_table, table_name
 from penguins.data.numbers import NO_DATES, integer_pattern, number_parser, unread_numbers
 from penguins.data.table import Table, print_dialect, print_left_out
 from penguins.errors import InputError
@@ -100,8 +101,8 @@ def refuse_errors(data: str) -> Iterator[None]:
 
 
 def is_parquet(path: Path) -> bool:
-    """Tell whether the table at `path` is one of Parquet rather than CSV."""
-    return path.is_dir() or path.suffix in PARQUET
+    """Tell whether the table at `path` is one of Parquet, whatever its name, rather than CSV."""
+    return path.is_dir() or is_parquet_file(path)
 
 
 def require_no_options(data: str, read: ReadOptions) -> None:

@@ -6,6 +6,9 @@ import tempfile
 from pathlib import Path
 from urllib.parse import urlparse
 
+from penguins.data.archives import ArchiveError, open_decompressed
+from penguins.data.file_kinds import ARCHIVE_NAMES, PARQUET_NAMES, START_BYTES, describe_kind, is_parquet_file
+from penguins.data.lake import find_lake_table, lake_table_at
 from penguins.errors import InputError
 from penguins.project import PROJECT
 from penguins.resume.fingerprint import content_digest
@@ -13,8 +16,7 @@ from penguins.text import one_line, quote, suggestion
 
 BUNDLED = "penguins"
 BUNDLED_FILE = PROJECT / "data" / "penguins.csv"
-PARQUET = (".parquet", ".pq")
-COMPRESSIONS = (".gz", ".bz2", ".xz", ".zip")
+PARQUET = PARQUET_NAMES
 # A text that may name a table of Spark's catalogue rather than a file.
 TABLE_NAME = re.compile(r"(?!.*\.(csv|parquet|pq|gz)$)\w+(\.\w+){0,2}")
 # Spark writes files whose names begin like this beside the files of a table.
@@ -26,7 +28,7 @@ BLOCK_BYTES = 1 << 20
 def fetch_table(data: str) -> Path:
     """Return the path of the file or folder that `data` names; download it first where `data` is a URI.
 
-    Raises InputError where it does not exist, cannot be fetched, or is neither a file nor a folder of Parquet files.
+    Raises InputError where it does not exist, cannot be fetched, or is neither CSV nor Parquet, or is a table of a data lake.
     """
     scheme = uri_scheme(data)
     if len(scheme) < 2:  # one letter is a Windows drive
@@ -41,7 +43,8 @@ def fetch_table(data: str) -> Path:
 
 def require_exists(data: str) -> None:
     """Raise InputError where `data` is a path at which no table lies. URIs and names of catalogue tables pass unchecked."""
-    if data != BUNDLED and len(uri_scheme(data)) < 2 and not TABLE_NAME.fullmatch(data):
+    is_path = len(uri_scheme(data)) < 2 and (not TABLE_NAME.fullmatch(data) or os.path.exists(data))
+    if data != BUNDLED and is_path:
         _require_kind(_local_path(data), data)
 
 
@@ -105,7 +108,7 @@ def _download_from_web(url: str) -> Path:
     """Download the file at `url`. MLflow would fetch it from artifact servers only."""
     import requests
 
-    endings = [ending for ending in Path(urlparse(url).path).suffixes if ending in (*PARQUET, *COMPRESSIONS)]
+    endings = [ending for ending in Path(urlparse(url).path).suffixes if ending in (*PARQUET, *ARCHIVE_NAMES)]
     path = Path(tempfile.mkdtemp(), "".join(["table", *endings]))
     try:
         with requests.get(url, stream=True, timeout=TIMEOUT_S) as answer, path.open("wb") as file:
@@ -123,16 +126,26 @@ def _fetch_error(data: str, error: Exception) -> InputError:
 
 
 def _require_kind(path: Path, data: str) -> None:
-    """Raise InputError unless `path` is a file or a folder of Parquet files only, because reading a pipe might never end."""
+    """Raise InputError unless `path` is a file that may be a table, or a folder of Parquet files only.
+
+    Reading anything else, such as a pipe, might never end.
+    """
     rule = f"The 'data' parameter must name a file, or a folder of Parquet files alone. Got {quote(data)}, which"
     if path.is_file():
+        _require_table_file(path, data)
+        if is_parquet_file(path):
+            _require_no_lake_table(path, rule)
         return
     if not path.is_dir():
         raise InputError(f"{rule} is neither: write its content to a file first.")
     if (path / "MLmodel").exists():
         raise InputError(f"{rule} is a model of MLflow.")
+    _require_no_lake_table(path, rule)
     n_files = 0
     for folder, folders, files in os.walk(path):
+        inner = lake_table_at(Path(folder))
+        if inner is not None:
+            raise InputError(f"{rule} holds {inner.format.name}, {inner.advice()}")
         folders[:] = sorted(name for name in folders if not name.startswith(HIDDEN))
         for name in sorted(name for name in files if not name.startswith(HIDDEN)):
             n_files += 1
@@ -140,3 +153,22 @@ def _require_kind(path: Path, data: str) -> None:
                 raise InputError(f"{rule} holds {quote(name)}.")
     if not n_files:
         raise InputError(f"{rule} holds no file.")
+
+
+def _require_table_file(path: Path, data: str) -> None:
+    """Raise InputError where a file begins as no CSV or Parquet does, or is an archive that cannot be read."""
+    rule = f"The 'data' parameter must name a readable CSV or Parquet table. Got {quote(data)}"
+    try:
+        with open_decompressed(path) as file:
+            kind = describe_kind(path, file.read(START_BYTES))
+    except (ArchiveError, OSError) as error:
+        raise InputError(f"{rule}: {one_line(error)}") from error
+    if kind:
+        raise InputError(f"{rule}, which {kind}.")
+
+
+def _require_no_lake_table(path: Path, rule: str) -> None:
+    table = find_lake_table(path)
+    if table is not None:
+        is_in = "is" if table.root == path.resolve() else "lies in"
+        raise InputError(f"{rule} {is_in} {table.format.name}, {table.advice()}")

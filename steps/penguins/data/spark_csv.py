@@ -1,7 +1,7 @@
 """Read a CSV file with Spark, by the same rules as `csv_file` reads one on this machine."""
 
 import io
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
@@ -10,7 +10,8 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
 from penguins.cli.read_options import ReadOptions, na_numbers
-from penguins.data.csv_file import MISSING, Names, read_header, refuse_unreadable
+from penguins.data.checks import require_columns, require_single_columns
+from penguins.data.csv_file import MISSING, Names, read_header, refuse_unreadable, repeated_columns
 from penguins.data.dialect import UTF_8, WINDOWS, WINDOWS_BYTES, Dialect, decode_windows_byte, find_options, separator_hint
 from penguins.data.load import BOOLEANS, refuse_errors
 from penguins.data.numbers import number_pattern
@@ -18,6 +19,7 @@ from penguins.errors import InputError
 from penguins.text import quote
 
 LINES_IN_SAMPLE = 1000
+CSV_NAMES = (".csv", ".tsv", ".tab", ".txt")
 # The name of latin-1 in Spark, which does not know Windows-1252: its signs are put in afterwards.
 LATIN_1 = "ISO-8859-1"
 CONTROL_SIGNS = "".join(map(chr, range(0x80, 0xA0)))
@@ -69,6 +71,27 @@ class SparkCsv:
             missing = na_numbers(self.options)
             return F.when(~number.isin(*missing), number) if missing else number
         return F.lower(field).cast("boolean") if kind == "boolean" else field
+
+
+def is_csv_name(path: str) -> bool:
+    """Tell whether the file at `path` is CSV by the end of its name."""
+    return path.lower().removesuffix(".gz").endswith(CSV_NAMES)
+
+
+def read_spark_csv(
+    session: SparkSession, uri: str, read: ReadOptions, columns: Mapping[str, str] | None, names: Collection[str]
+) -> tuple[DataFrame, ReadOptions]:
+    """Return `columns` (column to parameter) of the CSV file at `uri`, or all whose names occur once, and how it is written.
+
+    Those in `names` are texts. Raises InputError where the file cannot be read, or has not one of the columns, or has it twice.
+    """
+    file = open_spark_csv(session, uri, read)
+    if file.separator_hint and not set(columns or ()) <= set(file.columns):
+        refuse_unreadable(uri, file.separator_hint)
+    require_columns(columns or {}, file.columns)
+    require_single_columns(columns or {}, file.header, uri)
+    usable = [name for name in file.columns if name not in repeated_columns(file.header, file.columns)]
+    return file.typed(usable if columns is None else columns, names), file.options
 
 
 def open_spark_csv(session: SparkSession, uri: str, read: ReadOptions) -> SparkCsv:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from urllib.parse import urlparse
 
 from py4j.protocol import Py4JJavaError
@@ -13,12 +14,13 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from penguins.cli.read_options import DETECT, ReadOptions
-from penguins.data.checks import LARGEST, refuse_beyond, refuse_infinite, require_columns, require_single_columns
-from penguins.data.csv_file import refuse_unreadable, repeated_columns
+from penguins.data.checks import LARGEST, refuse_beyond, refuse_infinite, require_columns
+from penguins.data.file_kinds import describe_name
+from penguins.data.lake_spark import require_no_lake_table
 from penguins.data.load import load_table, refuse_unread_numbers, require_no_options
 from penguins.data.locate import BUNDLED, TABLE_NAME, table_name, uri_scheme
 from penguins.data.numbers import unread_numbers
-from penguins.data.spark_csv import open_spark_csv
+from penguins.data.spark_csv import is_csv_name, read_spark_csv
 from penguins.data.table import print_dialect, print_left_out
 from penguins.errors import InputError
 from penguins.text import one_line, quote
@@ -216,16 +218,10 @@ def read_in_spark(
     """Read a table of the catalogue, or the CSV file or Parquet table at a URI; return also how a CSV file is written.
 
     Of a CSV file, `columns` (column to parameter) or all whose names occur once are read, those in `names` as text.
-    Raises InputError where the table does not exist, or a CSV file does not have one of the columns, or has it twice.
+    Raises InputError where the table does not exist or is of another kind, or a CSV file has not one of the columns, or twice.
     """
-    if urlparse(data).path.endswith((".csv", ".csv.gz")) and not TABLE_NAME.fullmatch(data):
-        file = open_spark_csv(session, data, read)
-        if file.separator_hint and not set(columns or ()) <= set(file.columns):
-            refuse_unreadable(data, file.separator_hint)
-        require_columns(columns or {}, file.columns)
-        require_single_columns(columns or {}, file.header, data)
-        usable = [name for name in file.columns if name not in repeated_columns(file.header, file.columns)]
-        return file.typed(usable if columns is None else columns, names), file.options
+    if is_csv_name(urlparse(data).path) and not TABLE_NAME.fullmatch(data):
+        return read_spark_csv(session, data, read, columns, names)
     require_no_options(data, read)
     if TABLE_NAME.fullmatch(data):
         if not session.catalog.tableExists(data):
@@ -234,6 +230,10 @@ def read_in_spark(
                 f"{os.getcwd()} nor a table of Spark's catalogue."
             )
         return session.table(data), None
+    require_no_lake_table(session, data)
+    kind = describe_name(PurePosixPath(urlparse(data).path))
+    if kind:
+        raise InputError(f"The 'data' parameter must name a CSV or Parquet table. Got {quote(data)}, which {kind}.")
     return session.read.parquet(data), None
 
 

@@ -24,7 +24,7 @@ from input_tables import (
     spoiled_table,
 )
 
-from penguins.data.csv_file import OPENERS
+from penguins.data.archives import OPENERS
 from penguins.data.load import load_table
 from penguins.data.table import print_left_out
 from penguins.errors import InputError
