@@ -201,6 +201,20 @@ def test_without_resume_a_dead_sweep_is_left_as_it_is(store: Store, step: Steps,
     assert set(store.children(store.only_finished("dbscan_sweep"))) == set(ISLANDS)
 
 
+@pytest.mark.parametrize("kind", ["finished", "unfinished"])
+def test_a_sweep_that_is_repeated_with_more_values_starts_afresh_and_says_so(
+    store: Store, step: Steps, finished: Run, kind: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    if kind == "unfinished":
+        die(store, finished)
+    assert step(dbscan_sweep, eps="0.5,0.9,1.1", models="all", runs="groups", resume=True) == 0
+    expected = f"the last {kind} run, {finished.info.run_id}, differs in eps (0.5,0.9 before, 0.5,0.9,1.1 now), runs"
+    assert f"resume: starts afresh: {expected}" in capfd.readouterr().out
+    [sweep] = [run for run in store.runs() if run.info.run_name == "dbscan_sweep" and run.info.run_id != finished.info.run_id]
+    assert set(store.children(sweep)) == set(ISLANDS)
+    assert results(store, sweep)["eps"].tolist() == [0.5, 0.9, 1.1] * 3
+
+
 def test_other_work_starts_afresh_and_the_output_says_what_differs(
     store: Store, step: Steps, dead: Run, capfd: pytest.CaptureFixture[str]
 ) -> None:

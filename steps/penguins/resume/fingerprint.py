@@ -57,10 +57,17 @@ class Fingerprint:
         found = [
             f"{name} ({parameters.get(name, 'none')} before, {value} now)"
             for name, value in self.parameters.items()
-            if parameters.get(name) != value
+            if name not in (AUTO, CONFIG) and parameters.get(name) != value
         ]
+        before = _relevant(parameters)
+        found += ["the configuration file"] if before.get(CONFIG) != self.parameters.get(CONFIG) else []
         found += ["the data"] if tags.get(DATA) != self.data else []
-        return found + (["the code"] if tags.get(CODE) != self.code else [])
+        found += ["the code"] if tags.get(CODE) != self.code else []
+        if not found and before.get(AUTO) != self.parameters.get(AUTO):
+            return ["the columns that auto stands for"]
+        if not found and tags.get(FINGERPRINT) != self.key and self.parameters.get(CONFIG):
+            return ["the content of the configuration file"]  # under the same path, where only the fingerprint shows it
+        return found
 
 
 def step_fingerprint(step: str, parameters: Any, data: str) -> Fingerprint:
@@ -70,6 +77,11 @@ def step_fingerprint(step: str, parameters: Any, data: str) -> Fingerprint:
 
 def fingerprint_from_texts(step: str, texts: Mapping[str, str], data: str) -> Fingerprint:
     """Return the fingerprint of a step with parameters given as texts; of the file `config` the content counts."""
+    return Fingerprint(step, _relevant(texts), data, code_digest(step))
+
+
+def _relevant(texts: Mapping[str, str]) -> dict[str, str]:
+    """Return the parameters that change results, with the content of the file `config` in place of its path."""
     relevant = {name: text for name, text in texts.items() if name not in IRRELEVANT}
     has_auto = CONFIG in texts or AUTO in [texts.get(name) for name in COLUMN_PARAMETERS]
     if texts.get("data") == BUNDLED and has_auto:
@@ -79,7 +91,7 @@ def fingerprint_from_texts(step: str, texts: Mapping[str, str], data: str) -> Fi
             path = Path(relevant[CONFIG]).expanduser()
             if path.is_file():  # a pipe may never end
                 relevant[CONFIG] = content_digest(path)
-    return Fingerprint(step, relevant, data, code_digest(step))
+    return relevant
 
 
 def code_digest(step: str) -> str:

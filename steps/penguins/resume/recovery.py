@@ -177,16 +177,16 @@ def _has_another_store(process: psutil.Process) -> bool:
 
 
 def reason_to_start_afresh(experiment_id: str, fingerprint: Fingerprint) -> str:
-    """Explain why there is nothing to resume: how the last unfinished run of the step differs, or that there is none."""
-    where = f"tags.`{STEP}` = '{fingerprint.step}' and attributes.status != '{FINISHED}'"
-    unfinished = [
+    """Explain why there is nothing to resume: how the last unfinished run of the step differs, else the last finished one."""
+    others = [
         run
-        for run in search_runs(experiment_id, where)
+        for run in search_runs(experiment_id, f"tags.`{STEP}` = '{fingerprint.step}'")
         if run.data.tags.get(FINGERPRINT, fingerprint.key) != fingerprint.key and CLAIMED_BY not in run.data.params
     ]
-    if not unfinished:
+    if not others:
         return "no unfinished run has this fingerprint"
-    last = unfinished[-1]
+    unfinished = [run for run in others if run.info.status != FINISHED]
+    last, kind = (unfinished[-1], "unfinished") if unfinished else (others[-1], "finished")
     parameters = {name: text.strip("'") for name, text in last.data.params.items()}
     differences = ", ".join(fingerprint.differences(last.data.tags, parameters))
-    return f"the last unfinished run, {last.info.run_id}, differs in {differences}"
+    return f"the last {kind} run, {last.info.run_id}, differs in {differences}"

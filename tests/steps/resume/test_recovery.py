@@ -134,10 +134,19 @@ def test_work_is_finished_if_the_latest_run_of_it_is(new_run: NewRun, statuses: 
 def test_the_reason_to_start_afresh_is_how_the_last_unfinished_run_differs(
     new_run: NewRun, before: Fingerprint, differences: str
 ) -> None:
-    new_run("FINISHED", Fingerprint("dbscan_sweep", {}, "", "").tags())
+    if differences:
+        new_run("FINISHED", Fingerprint("dbscan_sweep", {}, "", "").tags())
     last = new_run("FAILED", before.tags(), **before.parameters)
     expected = f"the last unfinished run, {last.info.run_id}, differs in {differences}"
     assert reason_to_start_afresh(EXPERIMENT, THIS) == (expected if differences else "no unfinished run has this fingerprint")
+
+
+def test_where_every_run_is_finished_the_reason_to_start_afresh_is_how_the_last_one_differs(new_run: NewRun) -> None:
+    new_run("FINISHED", Fingerprint("dbscan_sweep", {"eps": "7"}, "data", "code").tags(), eps="7", min_samples="3")
+    before = Fingerprint("dbscan_sweep", THIS.parameters | {"eps": "0.5"}, "data", "code")
+    last = new_run("FINISHED", before.tags(), **before.parameters)
+    expected = f"the last finished run, {last.info.run_id}, differs in eps (0.5 before, 0.5,0.9 now)"
+    assert reason_to_start_afresh(EXPERIMENT, THIS) == expected
 
 
 @pytest.mark.parametrize(

@@ -245,3 +245,23 @@ def test_differences_are_named(tags: dict[str, str], parameters: dict[str, str |
     this = Fingerprint("a_step", {"eps": "0.5,0.9", "min_samples": "3"}, "data", "code")
     logged = {name: text for name, text in (this.parameters | parameters).items() if text is not None}
     assert this.differences(this.tags() | tags, logged) == expected
+
+
+def test_where_only_the_columns_of_auto_differ_that_is_named() -> None:
+    texts = {"group_by": "auto", "eps": "1"}
+    this, other = (fingerprint_from_texts("dbscan_sweep", texts | {"data": data}, "digest") for data in ("penguins", "own.csv"))
+    assert this.differences(other.tags(), texts | {"data": "own.csv"}) == ["the columns that auto stands for"]
+    assert other.differences(this.tags(), texts | {"data": "penguins"}) == ["the columns that auto stands for"]
+    assert this.differences(this.tags(), texts | {"data": "penguins"}) == []
+
+
+def test_a_configuration_file_is_compared_by_its_content(tmp_path: Path) -> None:
+    for name, text in (("one.yaml", "a: {}"), ("same.yaml", "a: {}"), ("other.yaml", "b: {}")):
+        (tmp_path / name).write_text(text)
+    one = {"config": str(tmp_path / "one.yaml")}
+    this = fingerprint_from_texts("main", one, "digest")
+    for name, expected in (("same.yaml", []), ("other.yaml", ["the configuration file"])):
+        assert this.differences(this.tags(), {"config": str(tmp_path / name)}) == expected
+    (tmp_path / "one.yaml").write_text("c: {}")
+    changed = fingerprint_from_texts("main", one, "digest")
+    assert changed.differences(this.tags(), one) == ["the content of the configuration file"]
