@@ -20,8 +20,8 @@ def suggestion(name: str, names: Iterable[str]) -> str:
     """Return " Did you mean …?" with the entry of `names` that is most similar to `name`, or an empty text."""
     import difflib
 
-    folded = {other.casefold(): other for other in names}
-    close = difflib.get_close_matches(name.casefold(), folded, n=1)
+    folded = {other.strip().casefold(): other for other in names}
+    close = difflib.get_close_matches(name.strip().casefold(), folded, n=1)
     return f" Did you mean {quote(folded[close[0]])}?" if close else ""
 
 

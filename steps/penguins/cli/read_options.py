@@ -19,17 +19,23 @@ THOUSANDS = (".", ",", " ", "'", "’", "_", "\u00a0", "\u202f")
 class ReadOptions:
     """How a CSV file is written, with the names and the meanings of the arguments of `pandas.read_csv`.
 
-    An empty text stands for what is found in the file (`sep`, `encoding`, `decimal`), or for none (`thousands`).
+    An empty text stands for what is found in the file (`sep`, `encoding`, `decimal`, `quotechar`) or for none (`thousands`).
     """
 
     sep: str = ""
     encoding: str = ""
     decimal: str = ""
     thousands: str = ""
-    quotechar: str = '"'
+    quotechar: str = ""
+    skipinitialspace: bool = False
     na_values: tuple[str, ...] = ()
     keep_default_na: bool = True
     skiprows: int = 0
+
+    @property
+    def quote(self) -> str:
+        """The sign around fields."""
+        return self.quotechar or '"'
 
     def __str__(self) -> str:
         """Write the options that differ from the defaults as a JSON mapping, or an empty text where none does."""
@@ -124,6 +130,7 @@ CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "decimal": _one_of(DECIMALS),
     "thousands": _one_of(THOUSANDS),
     "quotechar": _one_sign,
+    "skipinitialspace": _flag,
     "na_values": _texts,
     "keep_default_na": _flag,
     "skiprows": _count,
@@ -134,7 +141,7 @@ def _require_distinct_signs(options: ReadOptions) -> None:
     """Raise InputError where one sign has two meanings."""
     if options.thousands and options.thousands == (options.decimal or "."):
         raise InputError(f"{quote(options.thousands)} cannot be both decimal and thousands: say which decimal is")
-    if options.sep and options.sep == options.quotechar:
+    if options.sep and options.sep == options.quote:
         raise InputError(f"{quote(options.sep)} cannot be both sep and quotechar")
 
 

@@ -85,7 +85,9 @@ class CsvFile:
                 n_fields = len(self.header)
                 refuse_unreadable(
                     self.data,
-                    self.separator_hint or f"its rows have more fields than its header, which has {n_fields}.",
+                    self.separator_hint
+                    or f"its rows have more fields than its header, which has {n_fields}: if lines stand before the header, "
+                    "pass their number, as in read={skiprows: 4}.",
                 )
         return table
 
@@ -107,7 +109,12 @@ class CsvFile:
             with open_decompressed(self.path) as file, _text(file, self.dialect) as text:
                 for _ in range(options.skiprows):
                     text.readline()
-                rows = csv.reader(map(remember, text), delimiter=options.sep, quotechar=options.quotechar)
+                rows = csv.reader(
+                    map(remember, text),
+                    delimiter=options.sep,
+                    quotechar=options.quote,
+                    skipinitialspace=options.skipinitialspace,
+                )
                 start = 1
                 for row in rows:
                     if len(row) < n_columns and last.strip(" \t\r\n"):
@@ -156,7 +163,8 @@ def _arguments(dialect: Dialect) -> dict[str, Any]:
     options = dialect.options
     return {
         "sep": options.sep,
-        "quotechar": options.quotechar,
+        "quotechar": options.quote,
+        "skipinitialspace": options.skipinitialspace,
         "skiprows": options.skiprows,
         "encoding": dialect.codec,
         "encoding_errors": dialect.errors,

@@ -18,6 +18,7 @@ UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 UTF_8, UTF_16, WINDOWS = "utf-8", "utf-16", "cp1252"
 # Null bytes are usual in these.
 WIDE = ("utf-16", "utf-32")
+QUOTE, APOSTROPHE = '"', "'"
 # The name of the handler of errors in UTF-8 that takes single bytes for Windows-1252.
 WINDOWS_BYTES = "penguins-windows-bytes"
 # Excel writes its separator into a first line like this.
@@ -62,7 +63,7 @@ class Dialect:
         return self.options.decimal == "." and not self.options.thousands
 
     def __str__(self) -> str:
-        """Write what was found or said as a JSON mapping of pandas' names."""
+        """Write what was found or said as a JSON mapping of pandas' names, except what is always so."""
         return str(self.options)
 
 
@@ -88,11 +89,13 @@ def find_options(text: str, read: ReadOptions) -> ReadOptions:
     n_skipped, sep = read.skiprows, read.sep
     if lines and not sep and (found := SEPARATOR_LINE.fullmatch(lines[0])):
         n_skipped, sep, lines = n_skipped + 1, found[1], lines[1:]
-    sep = sep or _find_separator(lines, read.quotechar)
+    quotechar = read.quotechar or _find_quotes(lines)
+    quote = quotechar or QUOTE
+    sep = sep or _find_separator(lines, quote)
     decimal, thousands = read.decimal, read.thousands
     if not decimal:
-        decimal, thousands = _find_decimal(_rows(lines, sep, read.quotechar)[1:], sep, thousands)
-    return replace(read, sep=sep, decimal=decimal, thousands=thousands, skiprows=n_skipped)
+        decimal, thousands = _find_decimal(_rows(lines, sep, quote)[1:], sep, thousands)
+    return replace(read, sep=sep, decimal=decimal, thousands=thousands, quotechar=quotechar, skiprows=n_skipped)
 
 
 def separator_hint(file: IO[bytes], options: ReadOptions, n_columns: int) -> str:
@@ -136,6 +139,14 @@ def _rows(lines: Sequence[str], sep: str, quotechar: str) -> list[list[str]]:
     except csv.Error:  # a field that is too long
         pass
     return rows[:-1] if len(rows) > 2 else rows
+
+
+def _find_quotes(lines: Sequence[str]) -> str:
+    """Return the sign around fields if it is not the usual one: an apostrophe if every name in the header has it."""
+    header = next((line.strip() for line in lines if line.strip()), "")
+    names = max((header.split(sep) for sep in SEPARATORS), key=len)
+    is_quoted = all(len(name) > 2 and name.strip()[0] == name.strip()[-1] == APOSTROPHE for name in names if name.strip())
+    return APOSTROPHE if is_quoted and header else ""
 
 
 def _find_separator(lines: Sequence[str], quotechar: str) -> str:

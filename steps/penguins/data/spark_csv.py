@@ -134,8 +134,9 @@ def _texts(session: SparkSession, uri: str, options: ReadOptions, columns: Names
         # With column pruning, Spark would check only the columns in use and accept rows of any length.
         columnPruning=False,
         sep=options.sep,
-        quote=options.quotechar,
-        escape=options.quotechar,
+        quote=options.quote,
+        escape=options.quote,
+        ignoreLeadingWhiteSpace=options.skipinitialspace,
         encoding=LATIN_1 if is_windows or options.encoding.lower() in ("latin-1", "latin1") else options.encoding,
     )
     frame = reader.schema(StructType([StructField(name, StringType()) for name in columns])).csv(uri)

@@ -50,6 +50,7 @@ def written(sep: str, decimal: str = ".", thousands: str = "", line: str = "\n")
     return line.join(lines) + line
 
 
+SPACED = written(",").replace(",", ", ").replace("a, b", "a,b")
 DIALECTS: dict[str, tuple[bytes, str, ReadOptions]] = {
     "commas": (written(",").encode(), "t.csv", DETECT),
     "semicolons": (written(";").encode(), "t.csv", DETECT),
@@ -65,6 +66,7 @@ DIALECTS: dict[str, tuple[bytes, str, ReadOptions]] = {
     "latin-1 that is said": (written(";").replace("€", "E").encode("latin-1"), "t.csv", ReadOptions(encoding="latin-1")),
     "Windows-1252": (written(";", ",").encode("cp1252"), "t.csv", DETECT),
     "line breaks of Windows": (written(";", ",", line="\r\n").encode("cp1252"), "t.csv", DETECT),
+    "blanks after commas": (SPACED.encode(), "t.csv", ReadOptions(skipinitialspace=True)),
     "compressed": (gzip.compress(written("\t").encode()), "t.csv.gz", DETECT),
 }
 

@@ -106,3 +106,19 @@ def test_a_decimal_comma_is_found_where_it_can_be_nothing_else(case: str) -> Non
 def test_a_decimal_sign_that_is_said_is_taken() -> None:
     assert found("a;b\n1,5;2\n", ReadOptions(decimal=".")).decimal == "."
     assert found('a,b\n"1,5",2\n', ReadOptions(decimal=",")).decimal == ","
+
+
+QUOTES = {
+    "no quotes": ("a,b\n1,2\n", '"'),
+    "quotes": ('"a","b"\n1,2\n', '"'),
+    "apostrophes": ("'a'\t'b'\n'x\ty'\t2\n", "'"),
+    "apostrophes in a name": ("'t was,b\n1,2\n", '"'),
+    "nothing": ("", '"'),
+}
+
+
+@pytest.mark.parametrize("case", QUOTES)
+def test_the_sign_around_fields_is_found_in_the_header(case: str) -> None:
+    content, quotechar = QUOTES[case]
+    assert found(content).quote == quotechar
+    assert find_dialect(io.BytesIO(content.encode()), ReadOptions(quotechar="|")).options.quotechar == "|"
