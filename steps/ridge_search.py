@@ -12,6 +12,7 @@ from penguins.cli.parameters import (
     AUTO,
     DEFAULT_ALPHAS,
     Alphas,
+    CategoricalFeatures,
     Data,
     Encoding,
     Experiment,
@@ -48,6 +49,7 @@ class Parameters:
     data: Data = "penguins"
     target: Annotated[str, Parameter(COLUMN, "the column of numbers to predict; auto: body_mass_g, of the penguins")] = AUTO
     features: Predictors = (AUTO,)
+    categorical_features: CategoricalFeatures = ()
     alphas: Alphas = DEFAULT_ALPHAS
     cv: Annotated[int, Parameter(Integer(2, 10_000), "number of folds, 2 or more")] = 5
     encoding: Encoding = "onehot"
@@ -61,6 +63,7 @@ class Parameters:
 if __name__ == "__main__":
     check_command_line(NAME, Parameters)
 
+import warnings
 from collections.abc import Sequence
 
 import mlflow
@@ -84,7 +87,7 @@ from penguins.plots import error_by_alpha_figure
 from penguins.preprocessing import build_pipeline
 from penguins.resume.step_run import record_fingerprint, step_run
 from penguins.text import format_number
-from penguins.tracking.artifacts import log_dataset, log_figure, log_sklearn_model, log_table
+from penguins.tracking.artifacts import INTEGERS_HINT, log_dataset, log_figure, log_sklearn_model, log_table
 from penguins.tracking.run import print_metrics
 from penguins.tracking.store import child_runs
 
@@ -125,12 +128,14 @@ def search_with_autologging(table: Table, parameters: Parameters) -> tuple[GridS
     numbers = [name for name in features if name in table.numbers]
     texts = [name for name in features if name in table.texts]
     # On sparse columns Ridge solves iteratively; its default tolerance would change the scores in the fourth digit.
-    pipeline = build_pipeline(numbers, texts, parameters.encoding, Ridge(tol=1e-12))
+    pipeline = build_pipeline(numbers, texts, parameters.encoding, Ridge(tol=1e-12), table.codes)
     # Autologging would log this dataset for the children from several threads at once; the store takes it from one only.
     log_dataset(X, table.source, AUTOLOGGED)
     mlflow.sklearn.autolog(log_models=False, log_datasets=False, max_tuning_runs=None)
     try:
-        return search(X, y, pipeline, parameters.alphas, parameters.cv), X
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=INTEGERS_HINT)
+            return search(X, y, pipeline, parameters.alphas, parameters.cv), X
     finally:
         mlflow.sklearn.autolog(disable=True)
 
@@ -147,7 +152,8 @@ def main(asked: Parameters) -> None:
     """Search, draw and log in an MLflow run."""
     with step_run(NAME, asked, table_digest(asked.data)) as run:
         parameters = resolve_columns(asked, PENGUINS, describe_columns, with_texts=True)
-        table = load_table(parameters.data, columns_in_use(features=parameters.features, target=parameters.target))
+        columns = columns_in_use(features=parameters.features, target=parameters.target)
+        table = load_table(parameters.data, columns, codes=parameters.categorical_features)
         require_usable(table, parameters)
         log_table(table.frame, table.source, table.name, table.left_out, parameters.target)
         record_fingerprint(NAME, asked, table.digest)

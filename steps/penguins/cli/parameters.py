@@ -11,6 +11,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 from penguins.cli.rules import (
     CHARACTER,
+    COLUMN,
     COLUMNS,
     FRACTION,
     POSITIVE,
@@ -61,6 +62,12 @@ Predictors = Annotated[
     Parameter(
         COLUMNS,
         "the columns, of numbers or text, to predict it from; auto: those of the penguins, or all of numbers and of few texts",
+    ),
+]
+CategoricalFeatures = Annotated[
+    tuple[str, ...],
+    Parameter(
+        ListOf(COLUMN, may_be_empty=True), "those of the features whose numbers are codes of categories, encoded as text is"
     ),
 ]
 SweptFeatures = Annotated[

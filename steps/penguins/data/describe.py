@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from pandas.api import types
 
-from penguins.data.auto import Column
+from penguins.data.auto import Column, Kind
+from penguins.data.column_types import is_boolean, to_numbers_or_text
 from penguins.data.load import (
     UNREADABLE,
     is_parquet,
@@ -16,7 +17,6 @@ from penguins.data.load import (
     read_whole_csv,
     refuse_errors,
     to_lossless,
-    to_numbers_or_text,
 )
 from penguins.data.locate import BUNDLED, BUNDLED_FILE, fetch_table
 
@@ -62,4 +62,5 @@ def _describe(name: str, n_rows: int, n_missing: int, convert: Callable[[], pd.S
         return Column(name, "other", n_rows, n_missing, n_distinct=0)
     is_number = types.is_float_dtype(values)
     n_distinct = values.nunique() if is_number else len(set(values))  # nunique cuts texts at a null character
-    return Column(name, "number" if is_number else "text", n_rows, n_rows - len(present), n_distinct)
+    kind: Kind = "boolean" if is_boolean(present) else "number" if is_number else "text"
+    return Column(name, kind, n_rows, n_rows - len(present), n_distinct)

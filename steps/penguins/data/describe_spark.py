@@ -7,13 +7,15 @@ from pyspark.sql import functions as F
 from penguins.data.auto import Column, Kind
 from penguins.data.describe import describe_columns
 from penguins.data.spark_table import (
-    TEXT_TYPES,
     is_read_here,
     quote_column,
     read_in_spark,
     refuse_spark_errors,
     to_double_or_string,
 )
+
+# What the columns of these types hold; those of all other types that a step takes hold numbers.
+KINDS: dict[str, Kind] = {"string": "text", "boolean": "boolean"}
 
 
 def describe_spark_columns(session: SparkSession, data: str) -> list[Column]:
@@ -35,7 +37,7 @@ def _describe_in_spark(table: DataFrame) -> list[Column]:
         field = to_double_or_string(name, spark_type)
         counts.append(F.count(F.col(quote_column(name)) if field is None else field))
         counts.append(F.lit(0) if field is None else _estimate_distinct(field))
-        kinds.append("other" if field is None else "text" if spark_type in TEXT_TYPES else "number")
+        kinds.append("other" if field is None else KINDS.get(spark_type, "number"))
     n_rows, *counted = table.agg(*[count.alias(str(place)) for place, count in enumerate(counts)]).collect()[0]
     return [
         Column(name, kind, n_rows, n_missing=n_rows - n_present, n_distinct=n_distinct)

@@ -18,11 +18,12 @@ import pandas as pd
 from pandas.api import types
 
 from penguins.data.checks import require_columns, require_distinct_columns
+from penguins.data.column_types import as_names, refuse_kind, to_classes, to_codes, to_numbers_or_text
 from penguins.data.locate import BLOCK_BYTES, BUNDLED, BUNDLED_FILE, PARQUET, fetch_table, table_name
 from penguins.data.table import Table, print_left_out
 from penguins.errors import InputError
 from penguins.resume.fingerprint import content_digest
-from penguins.text import format_number, one_line, quote
+from penguins.text import one_line, quote
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,16 +39,19 @@ LONGEST_FIELD = 2**31 - 1
 ENCODING = "utf-8-sig"
 
 
-def load_table(data: str, columns: dict[str, str], names: Sequence[str] = ()) -> Table:
+def load_table(
+    data: str, columns: dict[str, str], names: Sequence[str] = (), classes: str = "", codes: Sequence[str] = ()
+) -> Table:
     """Read the table `data` and keep the rows without a missing value in `columns`.
 
-    `columns` maps each column that the step uses to the parameter that names it. Those in `names` hold the names of classes or
-    groups: they are read as text in which only an empty field is missing. Of the bundled penguins, the records that miss a
-    value in any column are left out. Prints how many rows of another table are left out, and for which columns.
+    `columns` maps each column that the step uses to the parameter that names it. Those in `names` hold the names of groups:
+    they are read as text in which only an empty field is missing. The column `classes` holds classes and those in `codes`
+    categories; both keep their type. Of the bundled penguins, the records that miss a value in any column are left out.
+    Prints how many rows of another table are left out, and for which columns.
     Raises InputError where the table or a column does not exist, cannot be read or has no complete row.
     """
     path, name = (BUNDLED_FILE, BUNDLED) if data == BUNDLED else (fetch_table(data), table_name(data))
-    everything = _read(path, data, columns, names)
+    everything = _read(path, data, columns, names, classes)
     relevant = everything if data == BUNDLED else everything[list(columns)]
     complete = relevant.dropna()[list(columns)].reset_index(drop=True)
     if complete.empty:
@@ -55,13 +59,17 @@ def load_table(data: str, columns: dict[str, str], names: Sequence[str] = ()) ->
             f"The 'data' parameter must name a table with rows that miss no value in {', '.join(columns)}. "
             f"Got {quote(data)}, which has {len(everything)} rows and none that is complete."
         )
+    converters = dict.fromkeys(codes, to_codes) | {classes: to_classes}
     frame = pd.DataFrame(
         {
-            column: as_names(complete[column]) if column in names else to_numbers_or_text(complete[column], column, parameter)
+            column: as_names(complete[column])
+            if column in names
+            else converters.get(column, to_numbers_or_text)(complete[column], column, parameter)
             for column, parameter in columns.items()
         }
     )
-    numbers = [column for column in columns if types.is_float_dtype(frame[column])]
+    numeric = [column for column in columns if types.is_numeric_dtype(frame[column]) and column != classes]
+    numbers = [column for column in numeric if column not in codes]
     if data != BUNDLED:
         n_missing = {column: int(relevant[column].isna().sum()) for column in columns}
         print_left_out(len(everything), len(everything) - len(frame), n_missing)
@@ -72,13 +80,9 @@ def load_table(data: str, columns: dict[str, str], names: Sequence[str] = ()) ->
         left_out=len(everything) - len(frame),
         digest=content_digest(path),
         numbers=numbers,
-        texts=[column for column in columns if column not in numbers],
+        texts=[column for column in columns if column not in numeric],
+        codes=[column for column in numeric if column in codes],
     )
-
-
-def as_names(values: pd.Series) -> pd.Series:
-    """Return `values` as the text by which people call classes and groups: 2007 rather than 2007.0."""
-    return values.map(format_number) if types.is_float_dtype(values) else values.astype(str)
 
 
 @contextmanager
@@ -97,20 +101,23 @@ def is_parquet(path: Path) -> bool:
     return path.is_dir() or path.suffix in PARQUET
 
 
-def _read(path: Path, data: str, columns: dict[str, str], names: Sequence[str]) -> pd.DataFrame:
+def _read(path: Path, data: str, columns: dict[str, str], names: Sequence[str], classes: str) -> pd.DataFrame:
     """Read `columns` of a Parquet table, or all columns of a CSV file."""
     with refuse_errors(data):
-        return _read_parquet(path, data, columns, names) if is_parquet(path) else _read_csv(path, data, columns, names)
+        return _read_parquet(path, data, columns, names, classes) if is_parquet(path) else _read_csv(path, data, columns, names)
 
 
 def _refuse_unreadable(data: str, why: str) -> NoReturn:
     raise InputError(f"The 'data' parameter must name a readable CSV or Parquet table. Got {quote(data)}: {why}")
 
 
-def _read_parquet(path: Path, data: str, columns: dict[str, str], names: Sequence[str]) -> pd.DataFrame:
+def _read_parquet(path: Path, data: str, columns: dict[str, str], names: Sequence[str], classes: str) -> pd.DataFrame:
     table = read_arrow(path, data, columns)
     converted = [to_lossless(table.column(column), column, columns[column], column in names) for column in columns]
     frame: pd.DataFrame = table.from_arrays(converted, names=list(columns)).to_pandas()
+    for column, values in zip(columns, converted, strict=True):
+        if column == classes and str(values.type).startswith(("int", "uint")):
+            frame[column] = pd.array(values.to_pylist(), dtype="Int64" if str(values.type) != "uint64" else "UInt64")
     return frame
 
 
@@ -134,17 +141,10 @@ def to_lossless(values: "pa.ChunkedArray", column: str, parameter: str, is_name:
         values = values.cast(kind.value_type)
         kind = kind.value_type
     if kinds.is_nested(kind) or kinds.is_binary(kind) or kinds.is_large_binary(kind) or kinds.is_fixed_size_binary(kind):
-        _refuse_kind(parameter, column, str(kind), values[0] if len(values) else None)
+        refuse_kind(parameter, column, str(kind), values[0] if len(values) else None)
     if is_name and kinds.is_integer(kind):
         return values.cast(pa.string())
     return values.cast(pa.float64()) if kinds.is_decimal(kind) else values
-
-
-def _refuse_kind(parameter: str, column: str, kind: str, example: object) -> NoReturn:
-    raise InputError(
-        f"The {quote(parameter)} parameter must name columns of numbers or text. "
-        f"Got {quote(column)}, which holds {kind}, for example {quote(str(example))}."
-    )
 
 
 def _read_csv(path: Path, data: str, columns: dict[str, str], names: Sequence[str]) -> pd.DataFrame:
@@ -271,14 +271,3 @@ def _parse_number(text: str) -> float | None:
         return float(text) if "_" not in text else None
     except ValueError:
         return None
-
-
-def to_numbers_or_text(values: pd.Series, column: str, parameter: str) -> pd.Series:
-    """Convert a column without missing values to float64, or to text. Raises InputError where it holds anything else."""
-    if types.is_bool_dtype(values) or isinstance(values.dtype, pd.CategoricalDtype):
-        return values.astype(str)
-    if types.is_numeric_dtype(values) and not types.is_complex_dtype(values):
-        return values.astype(np.float64)
-    if types.is_string_dtype(values) or all(isinstance(value, str | bool) for value in values):
-        return values.astype(str)
-    return _refuse_kind(parameter, column, str(values.dtype), values.iloc[0])

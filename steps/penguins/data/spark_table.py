@@ -12,18 +12,19 @@ from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from penguins.data.checks import LARGEST, refuse_beyond, refuse_infinite, require_columns
+from penguins.data.checks import LARGEST, refuse_beyond, refuse_fractions, refuse_infinite, require_columns
+from penguins.data.column_types import LARGEST_CLASS
 from penguins.data.load import load_table
 from penguins.data.locate import BUNDLED, TABLE_NAME, uri_scheme
 from penguins.data.table import print_left_out
 from penguins.errors import InputError
-from penguins.text import one_line, quote
+from penguins.text import format_number, one_line, quote
 from penguins.tracking.artifacts import log_external_table, log_table
 
 # This machine fetches tables with these schemes; Spark reads those with any other.
 FETCHED_SCHEMES = ("runs", "models", "mlflow-artifacts", "http", "https")
-NUMBER_TYPES = ("tinyint", "smallint", "int", "bigint", "float", "double")
-TEXT_TYPES = ("string", "boolean")
+WHOLE_TYPES = ("tinyint", "smallint", "int", "bigint")
+NUMBER_TYPES = (*WHOLE_TYPES, "float", "double", "boolean")
 # In degrees; longitudes are written from -180 or from 0.
 LATITUDES, LONGITUDES = (-90.0, 90.0), (-180.0, 360.0)
 CASE_SENSITIVE = "spark.sql.caseSensitive"
@@ -61,18 +62,24 @@ def quote_column(name: str) -> str:
 
 
 def load_spark_table(
-    session: SparkSession, data: str, columns: dict[str, str], names_column: str | None, ordered: bool = False
+    session: SparkSession,
+    data: str,
+    columns: dict[str, str],
+    names_column: str | None,
+    ordered: bool = False,
+    classes: str = "",
 ) -> SparkTable:
     """Read the table `data` in `columns` (column to parameter) and log it as the dataset of the active run.
 
-    `names_column` is one of them: it holds the names of classes or groups and is read as text. With None, no column does, and
-    the table is one group. If `ordered`, a table whose rows have an order gets a further column, `order`, that numbers them.
+    `names_column` is one of them: it holds the names of groups and is read as text. With None, no column does, and the table is
+    one group. The column `classes` holds classes and keeps its type. If `ordered`, a table whose rows have an order gets a
+    further column, `order`, that numbers them.
     Raises InputError where the table or a column does not exist, cannot be read or has no complete row.
     """
     _require_distinguishable(session, columns)
     if is_read_here(data):
-        return _load_through_pandas(session, data, columns, names_column, ordered)
-    return _load_in_spark(session, data, columns, names_column)
+        return _load_through_pandas(session, data, columns, names_column, ordered, classes)
+    return _load_in_spark(session, data, columns, names_column, classes)
 
 
 def require_spark_numbers(table: SparkTable, parameter: str, columns: Sequence[str]) -> None:
@@ -85,6 +92,15 @@ def require_spark_numbers(table: SparkTable, parameter: str, columns: Sequence[s
             raise InputError(
                 f"The {quote(parameter)} parameter must name columns of numbers. Got {quote(name)}, which holds text{example}."
             )
+
+
+def require_spark_classes(table: SparkTable, parameter: str, column: str) -> None:
+    """Raise InputError where the column of classes holds a number with a fraction, or one beyond 64 bits."""
+    if column in table.numbers:
+        field = F.col(quote_column(column))
+        first = table.frame.where((field % 1 != 0) | (F.abs(field) >= LARGEST_CLASS)).select(field).head()
+        if first:
+            refuse_fractions(column, parameter, format_number(first[0]))
 
 
 def require_spark_finite(table: SparkTable, parameter: str, columns: Sequence[str]) -> None:
@@ -128,9 +144,9 @@ def is_read_here(data: str) -> bool:
 
 
 def _load_through_pandas(
-    session: SparkSession, data: str, columns: dict[str, str], names_column: str | None, ordered: bool
+    session: SparkSession, data: str, columns: dict[str, str], names_column: str | None, ordered: bool, classes: str
 ) -> SparkTable:
-    table = load_table(data, columns, [] if names_column is None else [names_column])
+    table = load_table(data, columns, [] if names_column is None else [names_column], classes)
     log_table(table.frame, table.source, table.name, table.left_out)
     rows, order = table.frame, None
     if ordered:
@@ -153,10 +169,12 @@ def _load_through_pandas(
     )
 
 
-def _load_in_spark(session: SparkSession, data: str, columns: dict[str, str], names_column: str | None) -> SparkTable:
+def _load_in_spark(
+    session: SparkSession, data: str, columns: dict[str, str], names_column: str | None, classes: str
+) -> SparkTable:
     with refuse_spark_errors(data):
         everything = read_in_spark(session, data)
-        selected = everything.select(*_convert_columns(everything, columns, names_column))
+        selected = everything.select(*_convert_columns(everything, columns, names_column, classes))
         frame = selected.dropna()
         n_missing = _count_missing(selected)
         total = n_missing.pop(TOTAL)
@@ -209,13 +227,17 @@ def read_in_spark(session: SparkSession, data: str) -> DataFrame:
     return session.read.parquet(data)
 
 
-def _convert_columns(everything: DataFrame, columns: Mapping[str, str], names_column: str | None) -> list[Column]:
-    """Give each of `columns` the type double or string; NaN becomes a missing value. Raises InputError at any other type."""
+def _convert_columns(everything: DataFrame, columns: Mapping[str, str], names_column: str | None, classes: str) -> list[Column]:
+    """Give each of `columns` the type double or string; NaN becomes a missing value. Raises InputError at any other type.
+
+    `classes` keeps its type, as far as `to_class_type` knows it.
+    """
     require_columns(columns, everything.columns)
     types = dict(everything.dtypes)
     converted = []
     for name, parameter in columns.items():
-        field = to_double_or_string(name, "string" if name == names_column else types[name])
+        convert = to_class_type if name == classes else to_double_or_string
+        field = convert(name, "string" if name == names_column else types[name])
         if field is None:
             raise InputError(
                 f"The {quote(parameter)} parameter must name columns of numbers or text. "
@@ -226,14 +248,25 @@ def _convert_columns(everything: DataFrame, columns: Mapping[str, str], names_co
 
 
 def to_double_or_string(name: str, kind: str) -> Column | None:
-    """Convert the column of the type `kind` to double, with NaN as a missing value, or to string. Gives None for others."""
+    """Convert the column of the type `kind` to double, with NaN as a missing value, or to string. Gives None for others.
+
+    True and False are the numbers 1 and 0.
+    """
     field = F.col(quote_column(name))
-    if kind in TEXT_TYPES:
+    if kind == "string":
         return field.cast("string").alias(name)
     if kind in NUMBER_TYPES or kind.startswith("decimal"):
         number = field.cast("double")
         return F.when(F.isnan(number), None).otherwise(number).alias(name)
     return None
+
+
+def to_class_type(name: str, kind: str) -> Column | None:
+    """Convert a column of classes of the type `kind` to bigint, boolean, double or string. Gives None for others."""
+    field = F.col(quote_column(name))
+    if kind in WHOLE_TYPES:
+        return field.cast("bigint").alias(name)
+    return field if kind == "boolean" else to_double_or_string(name, kind)
 
 
 def _count_missing(frame: DataFrame) -> dict[str, int]:

@@ -218,11 +218,6 @@ RULES: dict[str, tuple[str, Check, str]] = {
         lambda table: require_spark_numbers(table, "features", ["weight"]),
         "Got 'weight', which holds text.",
     ),
-    "booleans": (
-        "yes and no",
-        lambda table: require_spark_numbers(table, "features", ["weight"]),
-        "Got 'weight', which holds text, for example",
-    ),
     "an infinite number": (
         "infinite",
         lambda table: require_spark_finite(table, "features", ["kind", "weight", "size"]),
