@@ -11,7 +11,7 @@ from penguins.errors import InputError
 from penguins.text import format_number, quote
 
 # Whole numbers from here on do not fit into the 64 bits of a class.
-LARGEST_CLASS = 2**63
+LARGEST_CLASS = 2.0**63
 
 
 def as_names(values: pd.Series) -> pd.Series:
@@ -26,7 +26,7 @@ def to_numbers_or_text(values: pd.Series, column: str, parameter: str) -> pd.Ser
     """
     if is_boolean(values) and parameter != "target":
         return values.astype(bool).astype(np.float64)
-    if isinstance(values.dtype, pd.CategoricalDtype):
+    if types.is_bool_dtype(values) or isinstance(values.dtype, pd.CategoricalDtype):
         return values.astype(str)
     if types.is_numeric_dtype(values) and not types.is_complex_dtype(values):
         return values.astype(np.float64)

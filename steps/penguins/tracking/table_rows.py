@@ -43,15 +43,16 @@ class PredictorOfRows:
 
 def to_numbers(values: pd.Series, name: str) -> np.ndarray:
     """Return a column as float64, or as int64 if it holds whole numbers. Raises ValueError where it may not hold a value."""
-    present = _present_values(values, name)
+    _require_present(values, name)
     if isinstance(values.dtype, np.dtype) and values.dtype.kind in "iufb":
         numbers = values.to_numpy()
     else:
+        present = list(values.astype(object))
         _refuse(present, name, "numbers", [not isinstance(value, NUMBERS) for value in present])
         numbers = np.array(present)
     if numbers.dtype.kind not in "iu":
         numbers = numbers.astype(np.float64)
-    _refuse(present, name, "finite numbers", ~np.isfinite(numbers))
+    _refuse(values, name, "finite numbers", ~np.isfinite(numbers))
     return numbers
 
 
@@ -61,7 +62,8 @@ def to_texts(values: pd.Series, name: str, texts: Sequence[str]) -> np.ndarray:
     pandas reads some columns of text as numbers or booleans if they hold nothing else, as a few rows of a table may: such a
     value becomes the one of `texts` that pandas reads in this way.
     """
-    present = _present_values(values, name)
+    _require_present(values, name)
+    present = list(values.astype(object))
     known = defaultdict(list)
     for text in texts:
         known[_read_text(text)].append(text)
@@ -72,19 +74,18 @@ def to_texts(values: pd.Series, name: str, texts: Sequence[str]) -> np.ndarray:
     return converted
 
 
-def _present_values(values: pd.Series, name: str) -> list[Any]:
-    """Return the values of a column. Raises ValueError where one is missing."""
+def _require_present(values: pd.Series, name: str) -> None:
+    """Raise ValueError with the first row in which a column misses a value, if any; rows are counted from 0."""
     missing = np.flatnonzero(values.isna().to_numpy(dtype=bool))
     if len(missing):
         raise ValueError(f"column {name!r} misses a value in row {missing[0]}{_count_more(missing)}")
-    return list(values.astype(object))
 
 
-def _refuse(values: Sequence[Any], name: str, kind: str, is_wrong: Any) -> None:
+def _refuse(values: Any, name: str, kind: str, is_wrong: Any) -> None:
     """Raise ValueError with the first row that is wrong, if any; rows are counted from 0."""
     wrong = np.flatnonzero(is_wrong)
     if len(wrong):
-        value = repr(values[wrong[0]])
+        value = repr(pd.Series(values, dtype=object).iloc[wrong[0]])
         value = value if len(value) <= LONGEST_VALUE else f"{value[:LONGEST_VALUE]}…"
         raise ValueError(f"column {name!r} must hold {kind}, got {value} in row {wrong[0]}{_count_more(wrong)}")
 

@@ -93,9 +93,9 @@ NOTHING: dict[str, tuple[list[Column], list[str], bool, str]] = {
         [column("name\n", "text", n_distinct=40)],
         [],
         True,
-        "The 'features' parameter must be auto only for a table with columns of numbers, of booleans, or of text with at most 20 "
-        "values. Got 'auto', which finds none (left out: name, a text with too many values): name the columns, as in features=a,b, or "
-        "use another table.",
+        "The 'features' parameter must be auto only for a table with columns of numbers, of booleans, or of text with at most "
+        "20 values. Got 'auto', which finds none (left out: name, a text with too many values): name the columns, as in "
+        "features=a,b, or use another table.",
     ),
     "excluded columns alone": ([SIZE], ["size"], False, "Got 'auto', which finds none beside 'size': name the columns"),
     "no columns": ([], [], False, "Got 'auto', which finds none: name the columns"),
