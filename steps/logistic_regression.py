@@ -1,6 +1,6 @@
 """Is it male or female? A logistic regression, evaluated on rows that it has not seen.
 
-Needs a column of classes (`target`), two rows or more of each, and columns of numbers or text (`features`).
+Needs a column of classes (`target`), two rows or more of each, and columns of numbers, booleans or text (`features`).
 Logs `train_acc`, `eval_acc` and beside it `baseline_acc`, the accuracy of always giving the largest class; `precision`,
 `recall`, `f1` of the second of two classes (the tag `positive_class`), or their mean over more classes; `auc_score`, the ROC
 curves, the confusion matrix and the model, which it loads back: a model that does not score the same as the one that was fitted

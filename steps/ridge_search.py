@@ -1,6 +1,6 @@
 """How heavy is it? A ridge regression, with the strength of its penalty chosen by cross-validation.
 
-Needs a column of numbers (`target`) and columns of numbers or text (`features`). MLflow's autologging writes the
+Needs a column of numbers (`target`) and columns of numbers, booleans or text (`features`). MLflow's autologging writes the
 parameters, the metrics (`best_cv_score`), the table of the folds and a child run for each alpha; the step adds a picture of the
 error against alpha and the best pipeline as the model `best_estimator`.
 """

@@ -1,6 +1,6 @@
 """Which species is it? A logistic regression in Spark, from indexing to scoring.
 
-Needs a column of classes (`target`) and columns of numbers or text (`features`).
+Needs a column of classes (`target`) and columns of numbers, booleans or text (`features`).
 Logs `train_acc` and `eval_acc` from the model's own summaries, the confusion matrix and the Spark ML pipeline as the model,
 which it loads back: a model that does not predict the same as the one that was fitted fails the step.
 """
