@@ -61,7 +61,7 @@ Predictors = Annotated[
     tuple[str, ...],
     Parameter(
         COLUMNS,
-        "the columns, of numbers or text, to predict it from; auto: those of the penguins, or all of numbers, booleans, few texts",
+        "the columns to predict it from, numbers or text; auto: those of the penguins, or all of numbers, booleans, few texts",
     ),
 ]
 CategoricalFeatures = Annotated[
