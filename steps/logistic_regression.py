@@ -1,6 +1,6 @@
 """Is it male or female? A logistic regression, evaluated on rows that it has not seen.
 
-Needs a column of classes (`target`), two rows or more of each, and columns of numbers or text (`features`).
+Needs a column of classes (`target`), two rows or more of each, and columns of numbers, booleans or text (`features`).
 Logs `train_acc`, `eval_acc` and beside it `baseline_acc`, the accuracy of always giving the largest class; `precision`,
 `recall`, `f1` of the second of two classes (the tag `positive_class`), or their mean over more classes; `auc_score`, the ROC
 curves, the confusion matrix and the model, which it loads back: a model that does not score the same as the one that was fitted
@@ -12,6 +12,7 @@ from typing import Annotated
 
 from penguins.cli.parameters import (
     AUTO,
+    CategoricalFeatures,
     Data,
     Encoding,
     Experiment,
@@ -51,6 +52,7 @@ class Parameters:
     data: Data = "penguins"
     target: Annotated[str, Parameter(COLUMN, "the column of classes to predict; auto: sex, of the penguins")] = AUTO
     features: Predictors = (AUTO,)
+    categorical_features: CategoricalFeatures = ()
     class_weight: Annotated[
         str, Parameter(Choice(("none", "balanced")), "none, or balanced: rare classes weigh as much as large ones")
     ] = "none"
@@ -79,8 +81,9 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import label_binarize
 
 from penguins.data.checks import columns_in_use, require_both_sides, require_classes, require_finite, require_split
+from penguins.data.column_types import as_names
 from penguins.data.describe import describe_columns
-from penguins.data.load import as_names, load_table
+from penguins.data.load import load_table
 from penguins.data.locate import table_digest
 from penguins.data.resolve import resolve_columns
 from penguins.data.table import Table
@@ -123,22 +126,27 @@ def roc_curves(y: np.ndarray, probabilities: np.ndarray, classes: np.ndarray) ->
     else:
         truth, scores, names = label_binarize(y, classes=classes), probabilities, classes
     curves = {}
-    for index, name in enumerate(names):
+    for index, name in enumerate(class_names(names)):
         false_positive, true_positive, _ = metrics.roc_curve(truth[:, index], scores[:, index])
-        curves[str(name)] = (false_positive, true_positive, float(metrics.auc(false_positive, true_positive)))
+        curves[name] = (false_positive, true_positive, float(metrics.auc(false_positive, true_positive)))
     return curves
+
+
+def class_names(classes: np.ndarray) -> list[str]:
+    """Return the classes as people call them: 2007 rather than 2007.0."""
+    return list(as_names(pd.Series(classes)))
 
 
 def split_rows(table: Table, parameters: Parameters) -> Split:
     """Check the table and split its rows, stratified by class. Raises InputError where that is impossible."""
     features = list(parameters.features)
     require_finite(table, "features", features)
-    X, y = table.frame[features], as_names(table.frame[parameters.target])
-    counts = Counter(y)
+    X, y = table.frame[features], table.frame[parameters.target]
+    counts = Counter(as_names(y))
     require_classes(counts, parameters.target)
     require_split(counts, parameters.test_size)
     split = Split(*train_test_split(X, y, test_size=parameters.test_size, random_state=parameters.seed, stratify=y))
-    require_both_sides(Counter(split.y_train), Counter(split.y_eval), parameters.test_size)
+    require_both_sides(Counter(as_names(split.y_train)), Counter(as_names(split.y_eval)), parameters.test_size)
     return split
 
 
@@ -148,7 +156,8 @@ def fit(split: Split, table: Table, encoding: str, class_weight: str) -> Pipelin
     texts = [name for name in split.X_train.columns if name in table.texts]
     weights = None if class_weight == "none" else class_weight
     classifier = LogisticRegression(max_iter=MOST_ITERATIONS, class_weight=weights)
-    return build_pipeline(numbers, texts, encoding, classifier).fit(split.X_train, split.y_train)
+    codes = [name for name in split.X_train.columns if name in table.codes]
+    return build_pipeline(numbers, texts, encoding, classifier, codes).fit(split.X_train, split.y_train)
 
 
 def metrics_of_classes(y: pd.Series, predicted: np.ndarray, classes: np.ndarray) -> dict[str, float]:
@@ -175,7 +184,7 @@ def log_figures(model: Pipeline, split: Split, target: str) -> None:
     """Log the confusion matrix and the ROC curves of the rows held out."""
     confusion = metrics.confusion_matrix(split.y_eval, model.predict(split.X_eval), labels=model.classes_)
     title = f"{short_label(target)}: {len(split.y_eval)} records held out"
-    log_figure(confusion_matrix_figure(confusion, model.classes_, title), "conf_matrix.png")
+    log_figure(confusion_matrix_figure(confusion, class_names(model.classes_), title), "conf_matrix.png")
     curves = roc_curves(split.y_eval.to_numpy(), model.predict_proba(split.X_eval), model.classes_)
     log_figure(roc_figure(curves, title), "roc_plot.png")
 
@@ -193,7 +202,8 @@ def main(asked: Parameters) -> None:
     with step_run(NAME, asked, table_digest(asked.data)) as run:
         parameters = resolve_columns(asked, PENGUINS, lambda data: describe_columns(data, asked.read), with_texts=True)
         columns = columns_in_use(features=parameters.features, target=parameters.target)
-        table = load_table(parameters.data, columns, read=asked.read, classes=parameters.target)
+        codes = parameters.categorical_features
+        table = load_table(parameters.data, columns, read=asked.read, classes=parameters.target, codes=codes)
         split = split_rows(table, parameters)
         log_table(table.frame, table.source, table.name, table.left_out, parameters.target, table.read_as)
         record_fingerprint(NAME, asked, table.digest)
@@ -201,7 +211,7 @@ def main(asked: Parameters) -> None:
         figures = evaluate(model, split)
         mlflow.log_metrics(figures)
         if len(model.classes_) == 2:
-            mlflow.set_tag("positive_class", model.classes_[1])
+            mlflow.set_tag("positive_class", class_names(model.classes_)[1])
         log_figures(model, split, parameters.target)
         log_and_verify_model(model, split)
         print_metrics(NAME, run, figures)

@@ -1,6 +1,6 @@
 """How heavy is it? A ridge regression, with the strength of its penalty chosen by cross-validation.
 
-Needs a column of numbers (`target`) and columns of numbers or text (`features`). MLflow's autologging writes the
+Needs a column of numbers (`target`) and columns of numbers, booleans or text (`features`). MLflow's autologging writes the
 parameters, the metrics (`best_cv_score`), the table of the folds and a child run for each alpha; the step adds a picture of the
 error against alpha and the best pipeline as the model `best_estimator`.
 """
@@ -12,6 +12,7 @@ from penguins.cli.parameters import (
     AUTO,
     DEFAULT_ALPHAS,
     Alphas,
+    CategoricalFeatures,
     Data,
     Encoding,
     Experiment,
@@ -50,6 +51,7 @@ class Parameters:
     data: Data = "penguins"
     target: Annotated[str, Parameter(COLUMN, "the column of numbers to predict; auto: body_mass_g, of the penguins")] = AUTO
     features: Predictors = (AUTO,)
+    categorical_features: CategoricalFeatures = ()
     alphas: Alphas = DEFAULT_ALPHAS
     cv: Annotated[int, Parameter(Integer(2, 10_000), "number of folds, 2 or more")] = 5
     encoding: Encoding = "onehot"
@@ -64,6 +66,7 @@ class Parameters:
 if __name__ == "__main__":
     check_command_line(NAME, Parameters)
 
+import warnings
 from collections.abc import Sequence
 
 import mlflow
@@ -87,7 +90,7 @@ from penguins.plots import error_by_alpha_figure
 from penguins.preprocessing import build_pipeline
 from penguins.resume.step_run import record_fingerprint, step_run
 from penguins.text import format_number
-from penguins.tracking.artifacts import log_dataset, log_figure, log_sklearn_model, log_table
+from penguins.tracking.artifacts import INTEGERS_HINT, log_dataset, log_figure, log_sklearn_model, log_table
 from penguins.tracking.run import print_metrics
 from penguins.tracking.store import child_runs
 
@@ -128,12 +131,14 @@ def search_with_autologging(table: Table, parameters: Parameters) -> tuple[GridS
     numbers = [name for name in features if name in table.numbers]
     texts = [name for name in features if name in table.texts]
     # On sparse columns Ridge solves iteratively; its default tolerance would change the scores in the fourth digit.
-    pipeline = build_pipeline(numbers, texts, parameters.encoding, Ridge(tol=1e-12))
+    pipeline = build_pipeline(numbers, texts, parameters.encoding, Ridge(tol=1e-12), table.codes)
     # Autologging would log this dataset for the children from several threads at once; the store takes it from one only.
     log_dataset(X, table.source, AUTOLOGGED)
     mlflow.sklearn.autolog(log_models=False, log_datasets=False, max_tuning_runs=None)
     try:
-        return search(X, y, pipeline, parameters.alphas, parameters.cv), X
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=INTEGERS_HINT)
+            return search(X, y, pipeline, parameters.alphas, parameters.cv), X
     finally:
         mlflow.sklearn.autolog(disable=True)
 
@@ -151,7 +156,7 @@ def main(asked: Parameters) -> None:
     with step_run(NAME, asked, table_digest(asked.data)) as run:
         parameters = resolve_columns(asked, PENGUINS, lambda data: describe_columns(data, asked.read), with_texts=True)
         columns = columns_in_use(features=parameters.features, target=parameters.target)
-        table = load_table(parameters.data, columns, read=asked.read)
+        table = load_table(parameters.data, columns, read=asked.read, codes=parameters.categorical_features)
         require_usable(table, parameters)
         log_table(table.frame, table.source, table.name, table.left_out, parameters.target, table.read_as)
         record_fingerprint(NAME, asked, table.digest)

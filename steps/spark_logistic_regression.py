@@ -1,6 +1,6 @@
 """Which species is it? A logistic regression in Spark, from indexing to scoring.
 
-Needs a column of classes (`target`) and columns of numbers or text (`features`).
+Needs a column of classes (`target`) and columns of numbers, booleans or text (`features`).
 Logs `train_acc` and `eval_acc` from the model's own summaries, the confusion matrix and the Spark ML pipeline as the model,
 which it loads back: a model that does not predict the same as the one that was fitted fails the step.
 """
@@ -64,53 +64,53 @@ class Parameters:
 if __name__ == "__main__":
     start_in_background(SparkTarget(check_command_line(NAME, Parameters).spark))
 
-import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any, cast
 
 import mlflow
 import numpy as np
-import pandas as pd
-from mlflow.models import ModelSignature
-from mlflow.types import ColSpec, DataType, Schema
 from pyspark.ml import Estimator, Pipeline, PipelineModel, Transformer
 from pyspark.ml.classification import LogisticRegression, LogisticRegressionModel
-from pyspark.ml.feature import IndexToString, OneHotEncoder, SQLTransformer, StringIndexer, VectorAssembler
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.ml.feature import IndexToString, OneHotEncoder, SQLTransformer, StringIndexer, StringIndexerModel, VectorAssembler
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from penguins.data.checks import columns_in_use, require_both_sides, require_classes, require_other_names
 from penguins.data.describe_spark import describe_spark_columns
 from penguins.data.locate import table_digest
 from penguins.data.resolve import resolve_columns
-from penguins.data.spark_table import SparkTable, load_spark_table, quote_column, require_spark_finite
-from penguins.errors import InputError, WorkError
+from penguins.data.spark_columns import quote_column
+from penguins.data.spark_rows import check_number, check_text
+from penguins.data.spark_table import SparkTable, load_spark_table, require_spark_classes, require_spark_finite
+from penguins.errors import WorkError
 from penguins.plots import confusion_matrix_figure, short_label
 from penguins.resume.step_run import record_fingerprint, step_run
 from penguins.spark.jobs import persist
 from penguins.spark.ml_models import load_spark_model, log_spark_model, shared_folder, use_volume
 from penguins.spark.session import spark_session
-from penguins.text import quote
 from penguins.tracking.artifacts import EXAMPLE_ROWS, log_figure, model_requirements
+from penguins.tracking.row_models import rows_signature
 from penguins.tracking.run import print_metrics
 
 BUCKETS = 1_000_000
 OUTPUTS = ("prediction", "probability", "rawPrediction")
-LABEL, VECTOR, PREDICTED = "class (label)", "features (vector)", "prediction (label)"
+LABEL, VECTOR, PREDICTED, NAMED = "class (label)", "features (vector)", "prediction (label)", "prediction (text)"
 TRUTH = "class (text)"
-# The stages misread the first in the name of a column, Spark SQL the second.
-MISREAD_BY_STAGES, MISREAD_BY_SQL = re.compile(r"[.`*]"), re.compile(r"\$\{|__THIS__")
 
 
 @dataclass(frozen=True)
 class Split:
-    """The rows to train on and the rows held out. The column `TRUTH` holds the class, `LABEL` its place in `classes`."""
+    """The rows to train on and the rows held out. The column `TRUTH` holds the class as text, `LABEL` its place in `classes`.
+
+    `kind` is the type of the classes in the table.
+    """
 
     train: DataFrame
     held_out: DataFrame
     classes: list[str]
+    kind: str
 
 
 def split_frame(frame: DataFrame, test_size: float, seed: int) -> tuple[DataFrame, DataFrame]:
@@ -123,12 +123,15 @@ def split_frame(frame: DataFrame, test_size: float, seed: int) -> tuple[DataFram
 def split_table(table: SparkTable, parameters: Parameters) -> Split:
     """Check the table, split it and index its classes. Raises InputError where a class is missing on one side."""
     require_spark_finite(table, "features", parameters.features)
+    require_spark_classes(table, "target", parameters.target)
     sides = split_frame(persist(table.frame), parameters.test_size, parameters.seed)
-    train, held_out = [side.withColumn(TRUTH, F.col(quote_column(parameters.target))) for side in sides]
+    train, held_out = [side.withColumn(TRUTH, class_name(side, parameters.target)) for side in sides]
     require_classes_on_both_sides(train, held_out, parameters.target, parameters.test_size)
     indexer = StringIndexer(inputCol=TRUTH, outputCol=LABEL, stringOrderType="alphabetAsc").fit(train)
     # The indexer's labels are in Java's order of texts, which is not always Python's.
-    return Split(indexer.transform(train), indexer.transform(held_out), list(indexer.labels))
+    return Split(
+        indexer.transform(train), indexer.transform(held_out), list(indexer.labels), dict(train.dtypes)[parameters.target]
+    )
 
 
 def require_classes_on_both_sides(train: DataFrame, held_out: DataFrame, target: str, test_size: float) -> None:
@@ -138,16 +141,24 @@ def require_classes_on_both_sides(train: DataFrame, held_out: DataFrame, target:
     require_both_sides(trained, evaluated, test_size)
 
 
+def class_name(frame: DataFrame, column: str) -> Column:
+    """Return the classes in a column as text, as people call them: True, and 2007 rather than 2007.0."""
+    field, kind = F.col(quote_column(column)), dict(frame.dtypes)[column]
+    text = (field.cast("bigint") if kind == "double" else field).cast("string")
+    return F.initcap(text) if kind == "boolean" else text
+
+
 def plain_names(names: Sequence[str]) -> dict[str, str]:
-    """Map each column to the name under which the stages find it: its own, or another one if they would misread that."""
-    return {name: f"feature {place} (renamed)" if MISREAD_BY_STAGES.search(name) else name for place, name in enumerate(names)}
+    """Map each column to the name under which the stages find it, because they would misread some names."""
+    return {name: f"feature {place}" for place, name in enumerate(names)}
 
 
 def intermediate_columns(features: Sequence[str]) -> set[str]:
     """Return the columns that the stages add on the way and that the table must not have."""
-    plain = set(plain_names(features).values())
-    added = {column for name in plain for column in (_index_column(name), _encoded_column(name))}
-    return {LABEL, VECTOR, PREDICTED, TRUTH} | added | plain - set(features)
+    plain = plain_names(features).values()
+    return {LABEL, VECTOR, PREDICTED, NAMED, TRUTH, *plain} | {
+        column for name in plain for column in (_index_column(name), _encoded_column(name))
+    }
 
 
 def _index_column(name: str) -> str:
@@ -158,39 +169,31 @@ def _encoded_column(name: str) -> str:
     return f"{name} (one-hot)"
 
 
-def require_readable_names(columns: Mapping[str, str]) -> None:
-    """Raise InputError where a column (of column to parameter) has a name that Spark would misread under any quoting."""
-    for name, parameter_name in columns.items():
-        if MISREAD_BY_STAGES.search(name) and MISREAD_BY_SQL.search(name):
-            raise InputError(
-                f"The {quote(parameter_name)} parameter must not name a column whose name holds a dot, a backtick or a "
-                f"star and also ${{ or __THIS__. Got {quote(name)}: rename it in the table."
-            )
+def build_pipeline(numbers: Sequence[str], texts: Sequence[str], split: Split, max_iter: int) -> Pipeline:
+    """Build a pipeline that takes raw rows, learns from the place of the class in `split.classes` and predicts the class.
 
-
-def build_pipeline(numbers: Sequence[str], texts: Sequence[str], classes: Sequence[str], max_iter: int) -> Pipeline:
-    """Build a pipeline that takes raw rows, learns from the place of the class in `classes` and predicts the class's name.
-
-    The place is in the column `LABEL`, the name in `prediction`. A category that was not seen in training has a column of its
-    own, which is 0 in every row of the training.
+    The place is in the column `LABEL`, the class in `prediction`. A category that was not seen in training has a column of its
+    own, which is 0 in every row of the training; a missing value raises when Spark reads the row.
     """
     plain = plain_names([*numbers, *texts])
-    aliases = [f"{quote_column(name)} AS {quote_column(other)}" for name, other in plain.items() if name != other]
+    checked = [check_number(name) for name in numbers] + [check_text(name) for name in texts]
+    aliases = [f"{sql} AS {quote_column(name)}" for sql, name in zip(checked, plain.values(), strict=True)]
     indexed = [_index_column(plain[name]) for name in texts]
     encoded = [_encoded_column(plain[name]) for name in texts]
     stages: list[Estimator[Any] | Transformer] = []
-    if aliases:
-        stages.append(SQLTransformer(statement=f"SELECT *, {', '.join(aliases)} FROM __THIS__"))  # noqa: S608  # quoted
+    stages.append(SQLTransformer(statement=f"SELECT *, {', '.join(aliases)} FROM __THIS__"))  # noqa: S608  # quoted
     if texts:
         categories = [plain[name] for name in texts]
         stages += [
             StringIndexer(inputCols=categories, outputCols=indexed, handleInvalid="keep", stringOrderType="alphabetAsc"),
             OneHotEncoder(inputCols=indexed, outputCols=encoded, dropLast=False),
         ]
+    typed = f"CAST({quote_column(NAMED)} AS {split.kind}) AS prediction"
     stages += [
         VectorAssembler(inputCols=[*[plain[name] for name in numbers], *encoded], outputCol=VECTOR),
         LogisticRegression(featuresCol=VECTOR, labelCol=LABEL, predictionCol=PREDICTED, maxIter=max_iter),
-        IndexToString(inputCol=PREDICTED, outputCol="prediction", labels=list(classes)),
+        IndexToString(inputCol=PREDICTED, outputCol=NAMED, labels=split.classes),
+        SQLTransformer(statement=f"SELECT *, {typed} FROM __THIS__"),  # noqa: S608  # a name and a type of ours
     ]
     return Pipeline(stages=stages)
 
@@ -199,12 +202,12 @@ def fit(split: Split, table: SparkTable, features: Sequence[str], max_iter: int)
     """Fit the pipeline of `build_pipeline` to the rows to train on."""
     numbers = [name for name in features if name in table.numbers]
     texts = [name for name in features if name in table.texts]
-    return build_pipeline(numbers, texts, split.classes, max_iter).fit(split.train)
+    return build_pipeline(numbers, texts, split, max_iter).fit(split.train)
 
 
 def evaluate(model: PipelineModel, held_out: DataFrame) -> dict[str, float]:
     """Return the accuracies on both sides of the split from the regression's own summaries."""
-    *before, regression, _ = model.stages
+    *before, regression, _, _ = model.stages
     regression = cast(LogisticRegressionModel, regression)
     evaluation = regression.evaluate(PipelineModel(before).transform(held_out))
     return {"train_acc": regression.summary.accuracy, "eval_acc": evaluation.accuracy}
@@ -214,31 +217,29 @@ def confusion_matrix(predictions: DataFrame, classes: Sequence[str]) -> np.ndarr
     """Count rows by true and predicted class. Shape (n_classes, n_classes)."""
     places = {name: place for place, name in enumerate(classes)}
     counts = np.zeros((len(classes), len(classes)), dtype=int)
-    for truth, predicted, count in predictions.groupBy(TRUTH, "prediction").count().collect():
+    for truth, predicted, count in predictions.groupBy(TRUTH, class_name(predictions, "prediction")).count().collect():
         counts[places[truth], places[predicted]] = count
     return counts
 
 
-def log_model(model: PipelineModel, example: pd.DataFrame, shared: str) -> str:
-    """Log the fitted pipeline, which takes raw rows such as `example`, to the active run and return its URI.
+def log_model(model: PipelineModel, train: DataFrame, table: SparkTable, features: Sequence[str], shared: str) -> str:
+    """Log the fitted pipeline, which takes raw rows, to the active run and return its URI.
 
     `shared` is a folder that Spark sees as well, empty where none is needed.
     """
-    kinds = {name: DataType.double if kind == np.float64 else DataType.string for name, kind in example.dtypes.items()}
-    signature = ModelSignature(
-        inputs=Schema([ColSpec(kind, name) for name, kind in kinds.items()]),
-        outputs=Schema([ColSpec(DataType.string, "prediction")]),
+    example = train.select(*[quote_column(name) for name in features]).limit(EXAMPLE_ROWS).toPandas()
+    predictions = model.transform(train.limit(1)).select("prediction").toPandas()["prediction"]
+    texts = [name for name in features if name in table.texts]
+    found = [stage.labelsArray for stage in model.stages if isinstance(stage, StringIndexerModel)]
+    labels = dict(zip(texts, found[0], strict=True)) if found else {}
+    return log_spark_model(
+        model,
+        shared,
+        {name: list(labels[name]) if name in labels else None for name in features},
+        signature=rows_signature(features, predictions),
+        input_example=example,
+        pip_requirements=model_requirements("mlflow", "pyspark", "pandas", "numpy"),
     )
-    packages = model_requirements("mlflow", "pyspark", "pandas", "numpy")
-    described = {"signature": signature, "input_example": example, "pip_requirements": packages}
-    if shared:
-        return log_spark_model(model, shared, **described)
-    return str(mlflow.spark.log_model(model, artifact_path="model", **described).model_uri)
-
-
-def load_model(uri: str, shared: str) -> PipelineModel:
-    """Load the pipeline that `log_model` has logged."""
-    return load_spark_model(uri, shared) if shared else cast(PipelineModel, mlflow.spark.load_model(uri))
 
 
 def fit_and_log(session: SparkSession, shared: str, asked: Parameters) -> dict[str, float]:
@@ -248,9 +249,8 @@ def fit_and_log(session: SparkSession, shared: str, asked: Parameters) -> dict[s
     )
     columns = columns_in_use(features=parameters.features, target=parameters.target)
     require_other_names(columns, [*OUTPUTS, *intermediate_columns(parameters.features)])
-    require_readable_names(columns)
     features, target = list(parameters.features), parameters.target
-    table = load_spark_table(session, parameters.data, columns, [target], read=asked.read)
+    table = load_spark_table(session, parameters.data, columns, [], classes=target, read=asked.read)
     record_fingerprint(NAME, asked, table.digest)
     split = split_table(table, parameters)
     model = fit(split, table, features, parameters.max_iter)
@@ -259,9 +259,8 @@ def fit_and_log(session: SparkSession, shared: str, asked: Parameters) -> dict[s
     counts = confusion_matrix(model.transform(split.held_out), split.classes)
     title = f"{short_label(target)}: {counts.sum()} records held out"
     log_figure(confusion_matrix_figure(counts, split.classes, title), "conf_matrix.png")
-    example = split.train.select(*[quote_column(name) for name in features]).limit(EXAMPLE_ROWS).toPandas()
-    uri = log_model(model, example, shared)
-    loaded = load_model(uri, shared).transform(split.held_out)
+    uri = log_model(model, split.train, table, features, shared)
+    loaded = load_spark_model(uri, shared).transform(split.held_out)
     if not np.array_equal(confusion_matrix(loaded, split.classes), counts):
         raise WorkError(f"The model at {uri} does not predict as the one that was fitted.")
     return figures

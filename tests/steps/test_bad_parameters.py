@@ -47,7 +47,7 @@ def bad_texts(field: Declared) -> list[str]:
     if isinstance(rule, Groups):
         return GROUPS
     if isinstance(rule, ListOf):
-        return LISTS[type(rule.item)]
+        return [text for text in LISTS[type(rule.item)] if not rule.may_be_empty or text.strip() not in ("", "[]")]
     if field.name == "spark":
         return [*UNSTORABLE, "", " ", *SPARKS]
     if isinstance(rule, Text):

@@ -131,9 +131,13 @@ def test_a_model_that_does_not_score_the_same_fails_the_step(
     assert capsys.readouterr().err == f"error: {run.data.tags['error']}\n"
 
 
-def test_classes_that_are_numbers_are_called_by_their_number(store: Store, step: Steps, tmp_path: Path) -> None:
+def test_classes_that_are_numbers_stay_numbers_and_are_called_by_their_shortest_form(
+    store: Store, step: Steps, tmp_path: Path
+) -> None:
     random = np.random.default_rng(0)
-    pd.DataFrame({"x": random.normal(size=60), "passed": np.tile([0, 1], 30)}).to_csv(tmp_path / "exam.csv", index=False)
+    passed = np.tile([0.0, 1.0, np.nan], 20)
+    pd.DataFrame({"x": random.normal(size=60), "passed": passed}).to_csv(tmp_path / "exam.csv", index=False)
     assert step(logistic_regression, data="exam.csv", target="passed", features="x") == 0
-    model = mlflow.sklearn.load_model(store.model_uri(store.only("logistic_regression")))
-    assert model.classes_.tolist() == ["0", "1"]
+    run = store.only("logistic_regression")
+    assert mlflow.sklearn.load_model(store.model_uri(run)).classes_.tolist() == [0, 1]
+    assert run.data.tags["positive_class"] == "1"

@@ -32,7 +32,7 @@ def encode(rows: pd.DataFrame, encoding: str = "onehot") -> tuple[Pipeline, Any]
 
 
 def make_dense(pipeline: Pipeline) -> Pipeline:
-    return pipeline.set_params(columns__encoded__sparse_output=False)
+    return pipeline.set_params(columns__encoded__encoder__sparse_output=False)
 
 
 def test_thousands_of_categories_take_little_memory() -> None:
@@ -44,10 +44,10 @@ def test_thousands_of_categories_take_little_memory() -> None:
 
 @pytest.mark.parametrize("encoding", ["onehot", "ordinal"])
 def test_the_penguins_stay_a_dense_array_of_the_same_bits(encoding: str) -> None:
-    rows = pd.read_csv(PROJECT / "data" / "penguins.csv")
+    rows = pd.read_csv(PROJECT / "data" / "penguins.csv").dropna()
     pipelines = [build_pipeline(NUMBERS, TEXTS, encoding, None)["columns"] for _ in range(2)]
     if encoding == "onehot":
-        pipelines[1].set_params(encoded__sparse_output=False)
+        pipelines[1].set_params(encoded__encoder__sparse_output=False)
     ours, dense = (pipeline.fit_transform(rows) for pipeline in pipelines)
     assert isinstance(ours, np.ndarray)
     assert ours.flags["C_CONTIGUOUS"] == dense.flags["C_CONTIGUOUS"]
@@ -105,3 +105,29 @@ def test_skops_stores_a_fitted_pipeline_without_trusting_a_type(
     stored = skops.io.dumps(fitted)
     assert skops.io.get_untrusted_types(data=stored) == []
     assert skops.io.loads(stored, trusted=[]).predict(rows).tolist() == fitted.predict(rows).tolist()
+
+
+MISSING: list[Any] = [None, np.nan, pd.NA]
+
+
+@pytest.mark.parametrize("encoding", ["onehot", "ordinal"])
+@pytest.mark.parametrize("missing", MISSING, ids=str)
+@pytest.mark.parametrize("column", ["km", "plane", "hour"])
+def test_a_missing_value_raises_and_is_not_encoded(encoding: str, missing: object, column: str) -> None:
+    rows = flights(60, 2).assign(hour=np.arange(60) % 3)
+    model = build_pipeline(["km"], ["plane"], encoding, Ridge(), ["hour"]).fit(rows, rows["late"])
+    spoiled = rows.head(2).assign(**{column: pd.Series([rows[column][0], missing], dtype=object)})
+    with pytest.raises((ValueError, TypeError)):
+        model.predict(spoiled)
+
+
+@pytest.mark.parametrize("encoding", ["onehot", "ordinal"])
+def test_codes_are_encoded_as_categories_whatever_the_type_of_numbers(encoding: str) -> None:
+    rows = pd.DataFrame({"hour": [3, 1, 2, 1], "y": [1.0, 0.0, 2.0, 3.0]})
+    model = build_pipeline([], [], encoding, Ridge(), ["hour"]).fit(rows, rows["y"])
+    expected = [[0, 0, 1], [1, 0, 0], [0, 1, 0]] if encoding == "onehot" else [[2], [0], [1]]
+    for dtype in ("int64", "float64", "Int64", "category", "object"):
+        assert model["columns"].transform(rows.head(3).astype({"hour": dtype})).tolist() == expected
+    unseen = model["columns"].transform(pd.DataFrame({"hour": [9]})).tolist()
+    assert unseen == ([[0, 0, 0]] if encoding == "onehot" else [[-1]])
+    assert skops.io.get_untrusted_types(data=skops.io.dumps(model)) == []

@@ -13,6 +13,7 @@ from penguins.cli.read_options import ReadOptions, ReadRule
 from penguins.cli.rules import AUTO as AUTO
 from penguins.cli.rules import (
     CHARACTER,
+    COLUMN,
     COLUMNS,
     FRACTION,
     POSITIVE,
@@ -71,7 +72,13 @@ Predictors = Annotated[
     tuple[str, ...],
     Parameter(
         COLUMNS,
-        "the columns, of numbers or text, to predict it from; auto: those of the penguins, or all of numbers and of few texts",
+        "the columns to predict it from, numbers or text; auto: those of the penguins, or all of numbers, booleans, few texts",
+    ),
+]
+CategoricalFeatures = Annotated[
+    tuple[str, ...],
+    Parameter(
+        ListOf(COLUMN, may_be_empty=True), "those of the features whose numbers are codes of categories, encoded as text is"
     ),
 ]
 SweptFeatures = Annotated[

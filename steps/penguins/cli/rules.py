@@ -111,15 +111,22 @@ class Real:
 
 @dataclass(frozen=True)
 class ListOf:
-    """One or more distinct values: `0.1,0.2` or `[0.1, 0.2]`, or a JSON list where an item holds a comma."""
+    """One or more distinct values: `0.1,0.2` or `[0.1, 0.2]`, or a JSON list where an item holds a comma.
+
+    An empty text stands for no value if it `may_be_empty`.
+    """
 
     item: Rule
+    may_be_empty: bool = False
 
     @property
     def phrase(self) -> str:
-        return f"a list without repetition, as in a,b or [a, b], each {self.item.phrase}"
+        empty = "empty, or " if self.may_be_empty else ""
+        return f"{empty}a list without repetition, as in a,b or [a, b], each {self.item.phrase}"
 
     def parse(self, text: str) -> tuple[Any, ...]:
+        if self.may_be_empty and text.strip() in ("", "[]"):
+            return ()
         values = tuple(self.item.parse(item) for item in _items(text.strip()))
         if not values or len(set(values)) < len(values):
             raise ValueError(text)
@@ -200,8 +207,6 @@ COLUMNS = ListOf(COLUMN)
 
 def to_text(value: Any) -> str:
     """Write `value` as a parameter is written: `0.1,0.2`, `true`, numbers in their shortest form, a mapping as JSON."""
-    if value == ():  # no columns of groups; no other parameter may be empty
-        return NONE
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
@@ -209,6 +214,8 @@ def to_text(value: Any) -> str:
     if isinstance(value, Mapping):
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, list | tuple):
+        if not value:
+            return ""
         items = [to_text(item) for item in value]
         plain = ",".join(items)
         return plain if _items(plain) == items else json.dumps(items, ensure_ascii=False)

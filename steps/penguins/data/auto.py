@@ -10,14 +10,14 @@ from penguins.text import one_line, print_lines, quote
 
 # What pandas, pyarrow and Spark call a column to which the table gives no name. Most often it numbers the rows.
 UNNAMED = re.compile(r"\s*|Unnamed: \d+(\.\d+)*|__index_level_\d+__|_c\d+")
-Kind = Literal["number", "text", "other"]
+Kind = Literal["number", "boolean", "text", "other"]
 MOST_TEXTS, FEWEST_ROWS_PER_TEXT = 20, 2
 MOST_LISTED, LONGEST_NAME = 20, 60
 
 
 @dataclass(frozen=True)
 class Column:
-    """What a column of a table holds: numbers, text (categories and booleans are text) or something that no step takes.
+    """What a column of a table holds: numbers, booleans, text (categories are text) or something that no step takes.
 
     `n_distinct` does not count missing values; Spark estimates it. It is 0 for a column of the kind "other". `note` may say why
     no step takes it, as the end of a sentence that begins with its name.
@@ -31,19 +31,22 @@ class Column:
     note: str = ""
 
 
-def choose_features(columns: Sequence[Column], excluded: Collection[str], with_texts: bool) -> tuple[str, ...]:
+def choose_features(
+    columns: Sequence[Column], excluded: Collection[str], with_texts: bool, included: Collection[str] = ()
+) -> tuple[str, ...]:
     """Return the names of the columns that serve as features, and print them and those that are left out.
 
-    These are the columns of numbers and, if `with_texts`, those of text with few distinct values, except those in `excluded`,
-    those without a name and those that are mostly missing. Raises InputError where no column serves.
+    These are the columns of numbers and, if `with_texts`, of booleans and of text with few distinct values, except those in
+    `excluded`, those without a name and those that are mostly missing; and all those in `included`. Raises InputError where
+    no column serves.
     """
     candidates = [column for column in columns if column.name not in excluded]
-    reasons = {column.name: _reason_against(column, with_texts) for column in candidates}
+    reasons = {column.name: "" if column.name in included else _reason_against(column, with_texts) for column in candidates}
     chosen = tuple(name for name, reason in reasons.items() if not reason)
     against = [f"{_display(name)}, {reason}" for name, reason in reasons.items() if reason]
     left_out = f" (left out: {_shorten(against, '; ')})" if against else ""
     if not chosen:
-        texts = f", or of text with at most {MOST_TEXTS} values" if with_texts else ""
+        texts = f", of booleans, or of text with at most {MOST_TEXTS} values" if with_texts else ""
         beside = f" beside {_shorten([quote(name) for name in sorted(excluded)], ', ')}" if excluded else ""
         raise InputError(
             f"The 'features' parameter must be auto only for a table with columns of numbers{texts}. "
@@ -64,6 +67,8 @@ def _reason_against(column: Column, with_texts: bool) -> str:
         return "which is mostly missing"
     if column.kind == "other":
         return "which holds neither numbers alone nor text alone"
+    if column.kind == "boolean" and not with_texts:
+        return "a column of true and false"
     if column.kind == "text" and not with_texts:
         return "a column of text"
     if column.kind == "text" and (column.n_distinct > MOST_TEXTS or n_present < FEWEST_ROWS_PER_TEXT * column.n_distinct):

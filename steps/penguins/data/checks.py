@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NoReturn
 
 import pandas as pd
 
@@ -79,8 +80,16 @@ def require_numbers(table: Table, parameter: str, columns: Sequence[str]) -> Non
 def require_finite(table: Table, parameter: str, columns: Sequence[str]) -> None:
     """Raise InputError that names the first of `columns` that holds a number beyond `LARGEST`."""
     for column in columns:
-        if column in table.numbers:
+        if column in [*table.numbers, *table.codes]:
             refuse_infinite(int((table.frame[column].abs() > LARGEST).sum()), len(table.frame), parameter, column)
+
+
+def refuse_fractions(column: str, parameter: str, example: str) -> NoReturn:
+    """Raise InputError for a column of classes that holds numbers such as `example`, which are none."""
+    raise InputError(
+        f"The {quote(parameter)} parameter must name a column of classes: text, booleans or whole numbers of at most 64 bits. "
+        f"Got {quote(column)}, which holds {example}: predict numbers with ridge_search, or write the classes as text."
+    )
 
 
 def require_position(parameter: str, columns: Sequence[str]) -> None:

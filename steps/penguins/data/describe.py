@@ -8,7 +8,8 @@ import pandas as pd
 from pandas.api import types
 
 from penguins.cli.read_options import DETECT, ReadOptions
-from penguins.data.auto import Column
+from penguins.data.auto import Column, Kind
+from penguins.data.column_types import is_boolean, to_numbers_or_text
 from penguins.data.csv_file import open_csv
 from penguins.data.load import (
     UNREADABLE,
@@ -19,7 +20,6 @@ from penguins.data.load import (
     refuse_errors,
     require_no_options,
     to_lossless,
-    to_numbers_or_text,
 )
 from penguins.data.locate import BUNDLED, BUNDLED_FILE, fetch_table
 from penguins.data.numbers import unread_numbers
@@ -82,7 +82,8 @@ def _describe(name: str, n_rows: int, n_missing: int, convert: Callable[[], pd.S
         return Column(name, "other", n_rows, n_missing, n_distinct=0)
     n_missing = n_rows - len(present)
     if types.is_float_dtype(values):
-        return Column(name, "number", n_rows, n_missing, values.nunique())
+        kind: Kind = "boolean" if is_boolean(present) else "number"
+        return Column(name, kind, n_rows, n_missing, values.nunique())
     if found := unread_numbers(values, options):
         return Column(name, "other", n_rows, n_missing, n_distinct=0, note=f"which holds {found}")
     return Column(name, "text", n_rows, n_missing, len(set(values)))  # nunique cuts texts at a null character

@@ -8,15 +8,11 @@ from penguins.cli.read_options import DETECT, ReadOptions
 from penguins.data.auto import Column, Kind
 from penguins.data.describe import describe_columns
 from penguins.data.numbers import unread_numbers
-from penguins.data.spark_table import (
-    TEXT_TYPES,
-    is_read_here,
-    quote_column,
-    read_in_spark,
-    refuse_spark_errors,
-    sample_texts,
-    to_double_or_string,
-)
+from penguins.data.spark_columns import quote_column, sample_texts, to_double_or_string
+from penguins.data.spark_table import is_read_here, read_in_spark, refuse_spark_errors
+
+# What the columns of these types hold; those of all other types that a step takes hold numbers.
+KINDS: dict[str, Kind] = {"string": "text", "boolean": "boolean"}
 
 
 def describe_spark_columns(session: SparkSession, data: str, read: ReadOptions = DETECT) -> list[Column]:
@@ -38,7 +34,7 @@ def _describe_in_spark(table: DataFrame, options: ReadOptions | None) -> list[Co
         field = to_double_or_string(name, spark_type)
         counts.append(F.count(F.col(quote_column(name)) if field is None else field))
         counts.append(F.lit(0) if field is None else _estimate_distinct(field))
-        kinds.append("other" if field is None else "text" if spark_type in TEXT_TYPES else "number")
+        kinds.append("other" if field is None else KINDS.get(spark_type, "number"))
     notes = {
         name: f"which holds {found}"
         for name, texts in sample_texts(table, [name for name, kind in table.dtypes if kind == "string"]).items()

@@ -5,9 +5,8 @@ import lzma
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 from zipfile import BadZipFile
 
 import numpy as np
@@ -16,14 +15,22 @@ from pandas.api import types
 
 from penguins.cli.read_options import DETECT, ReadOptions, na_numbers
 from penguins.data.checks import require_columns, require_single_columns
+from penguins.data.column_types import (
+    as_names,
+    refuse_kind,
+    refuse_unread_numbers,
+    to_classes,
+    to_codes,
+    to_numbers_or_text,
+)
 from penguins.data.csv_file import CsvFile, open_csv, refuse_unreadable
 from penguins.data.file_kinds import is_parquet_file
 from penguins.data.locate import BUNDLED, BUNDLED_FILE, fetch_table, table_name
-from penguins.data.numbers import NO_DATES, integer_pattern, number_parser, unread_numbers
+from penguins.data.numbers import integer_pattern, number_parser, unread_numbers
 from penguins.data.table import Table, print_dialect, print_left_out
 from penguins.errors import InputError
 from penguins.resume.fingerprint import content_digest
-from penguins.text import format_number, one_line, quote
+from penguins.text import one_line, quote
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -35,22 +42,28 @@ BOOLEANS = {"True": True, "TRUE": True, "true": True, "False": False, "FALSE": F
 
 
 def load_table(
-    data: str, columns: dict[str, str], names: Sequence[str] = (), read: ReadOptions = DETECT, classes: str = ""
+    data: str,
+    columns: dict[str, str],
+    names: Sequence[str] = (),
+    read: ReadOptions = DETECT,
+    classes: str = "",
+    codes: Sequence[str] | None = None,
 ) -> Table:
     """Read the table `data` and keep the rows without a missing value in `columns`.
 
     `columns` maps each column that the step uses to the parameter that names it. Those in `names` hold the names of groups:
-    they are read as text in which only an empty field is missing. `classes` holds classes, which may look like anything. Of
-    the bundled penguins, the records that miss a value in any column are left out. `read` says how a CSV file is written.
-    Prints how another table is read, and how many of its rows are left out, for which columns.
+    they are read as text in which only an empty field is missing. The column `classes` holds classes and those in `codes`
+    categories, which may look like anything; both keep their type. Without `codes` (None), a step does not tell categories
+    apart. Of the bundled penguins, the records that miss a value in any column are left out. `read` says how a CSV file is
+    written. Prints how another table is read, and how many of its rows are left out, for which columns.
     Raises InputError where the table or a column does not exist, cannot be read or has no complete row, or where a column of
     text holds numbers or dates that are not read as such.
     """
     path, name = (BUNDLED_FILE, BUNDLED) if data == BUNDLED else (fetch_table(data), table_name(data))
-    everything, options = _read(path, data, columns, names, read)
+    everything, options = _read(path, data, columns, names, read, classes)
     for column, parameter in columns.items():
-        if column not in (*names, classes):
-            require_read_numbers(everything[column], column, parameter, options)
+        if column not in (*names, classes, *(codes or ())):
+            require_read_numbers(everything[column], column, parameter, options, has_codes=codes is not None)
     relevant = everything if data == BUNDLED else everything[list(columns)]
     complete = relevant.dropna()[list(columns)].reset_index(drop=True)
     if data != BUNDLED and options:
@@ -60,13 +73,15 @@ def load_table(
             f"The 'data' parameter must name a table with rows that miss no value in {', '.join(columns)}. "
             f"Got {quote(data)}, which has {len(everything)} rows and none that is complete."
         )
+    converters = dict.fromkeys(codes or (), to_codes) | {classes: to_classes} | dict.fromkeys(names, _to_names)
     frame = pd.DataFrame(
         {
-            column: as_names(complete[column]) if column in names else to_numbers_or_text(complete[column], column, parameter)
+            column: converters.get(column, to_numbers_or_text)(complete[column], column, parameter)
             for column, parameter in columns.items()
         }
     )
-    numbers = [column for column in columns if types.is_float_dtype(frame[column])]
+    numeric = [column for column in columns if types.is_numeric_dtype(frame[column]) and column != classes]
+    of_codes = [column for column in numeric if column in (codes or ())]
     if data != BUNDLED:
         n_missing = {column: int(relevant[column].isna().sum()) for column in columns}
         print_left_out(len(everything), len(everything) - len(frame), n_missing)
@@ -76,15 +91,15 @@ def load_table(
         source=str(path),
         left_out=len(everything) - len(frame),
         digest=content_digest(path),
-        numbers=numbers,
-        texts=[column for column in columns if column not in numbers],
+        numbers=[column for column in numeric if column not in of_codes],
+        texts=[column for column in columns if column not in numeric],
+        codes=of_codes,
         read_as=str(options or ""),
     )
 
 
-def as_names(values: pd.Series) -> pd.Series:
-    """Return `values` as the text by which people call classes and groups: 2007 rather than 2007.0."""
-    return values.map(format_number) if types.is_float_dtype(values) else values.astype(str)
+def _to_names(values: pd.Series, _column: str, _parameter: str) -> pd.Series:
+    return as_names(values)
 
 
 @contextmanager
@@ -114,21 +129,24 @@ def require_no_options(data: str, read: ReadOptions) -> None:
 
 
 def _read(
-    path: Path, data: str, columns: dict[str, str], names: Sequence[str], read: ReadOptions
+    path: Path, data: str, columns: dict[str, str], names: Sequence[str], read: ReadOptions, classes: str
 ) -> tuple[pd.DataFrame, ReadOptions | None]:
     """Read `columns` of a Parquet table, or all columns of a CSV file; return also how that is written."""
     with refuse_errors(data):
         if is_parquet(path):
             require_no_options(data, read)
-            return _read_parquet(path, data, columns, names), None
+            return _read_parquet(path, data, columns, names, classes), None
         file = open_csv(path, data, read)
         return _read_csv(file, columns, names), file.dialect.options
 
 
-def _read_parquet(path: Path, data: str, columns: dict[str, str], names: Sequence[str]) -> pd.DataFrame:
+def _read_parquet(path: Path, data: str, columns: dict[str, str], names: Sequence[str], classes: str) -> pd.DataFrame:
     table = read_arrow(path, data, columns)
     converted = [to_lossless(table.column(column), column, columns[column], column in names) for column in columns]
     frame: pd.DataFrame = table.from_arrays(converted, names=list(columns)).to_pandas()
+    for column, values in zip(columns, converted, strict=True):
+        if column == classes and str(values.type).startswith(("int", "uint")):
+            frame[column] = pd.array(values.to_pylist(), dtype="Int64" if str(values.type) != "uint64" else "UInt64")
     return frame
 
 
@@ -159,7 +177,7 @@ def to_lossless(values: "pa.ChunkedArray", column: str, parameter: str, is_name:
         values = values.cast(kind.value_type)
         kind = kind.value_type
     if kinds.is_nested(kind) or kinds.is_binary(kind) or kinds.is_large_binary(kind) or kinds.is_fixed_size_binary(kind):
-        _refuse_kind(parameter, column, str(kind), values[0] if len(values) else None)
+        refuse_kind(parameter, column, str(kind), values[0] if len(values) else None)
     if is_name and kinds.is_integer(kind):
         return values.cast(pa.string())
     return values.cast(pa.float64()) if kinds.is_decimal(kind) else values
@@ -205,41 +223,13 @@ def _mapped_numbers(values: pd.Series, numbers: Mapping[str, float | None], opti
     return found.astype(np.int64) if are_small and not found.hasnans and all(map(is_whole.fullmatch, numbers)) else found
 
 
-def require_read_numbers(values: pd.Series, column: str, parameter: str, options: ReadOptions | None) -> None:
+def require_read_numbers(values: pd.Series, column: str, parameter: str, options: ReadOptions | None, has_codes: bool) -> None:
     """Raise InputError where a column of text holds numbers or dates that are not read as such.
 
-    `options` say how its CSV file is written, None for a table of another kind.
+    `options` say how its CSV file is written, None for a table of another kind. With `has_codes`, the step has a parameter for
+    texts that are categories whatever they look like.
     """
     if types.is_object_dtype(values) or types.is_string_dtype(values):
         texts = values.dropna()
         if all(isinstance(value, str) for value in texts) and (found := unread_numbers(texts, options)):
-            refuse_unread_numbers(found, column, parameter)
-
-
-def refuse_unread_numbers(found: str, column: str, parameter: str) -> NoReturn:
-    """Raise InputError that says what a column of text holds, and the remedy."""
-    raise InputError(
-        f"The {quote(parameter)} parameter must name columns of numbers or text. Got {quote(column)}, which holds {found}, or "
-        "leave the column out."
-    )
-
-
-def _refuse_kind(parameter: str, column: str, kind: str, example: object) -> NoReturn:
-    raise InputError(
-        f"The {quote(parameter)} parameter must name columns of numbers or text. "
-        f"Got {quote(column)}, which holds {kind}, for example {quote(str(example))}."
-    )
-
-
-def to_numbers_or_text(values: pd.Series, column: str, parameter: str) -> pd.Series:
-    """Convert a column without missing values to float64, or to text. Raises InputError where it holds anything else."""
-    if types.is_bool_dtype(values) or isinstance(values.dtype, pd.CategoricalDtype):
-        return values.astype(str)
-    if types.is_numeric_dtype(values) and not types.is_complex_dtype(values):
-        return values.astype(np.float64)
-    if types.is_string_dtype(values) or all(isinstance(value, str | bool) for value in values):
-        return values.astype(str)
-    if types.is_datetime64_any_dtype(values) or all(isinstance(value, date) for value in values):
-        example = values.astype(str).iloc[0]  # as a CSV file has it
-        refuse_unread_numbers(f"dates, for example {quote(example)}: {NO_DATES}", column, parameter)
-    return _refuse_kind(parameter, column, str(values.dtype), values.iloc[0])
+            refuse_unread_numbers(found, column, parameter, "categorical_features" if has_codes else "")

@@ -14,11 +14,14 @@ from penguins.data.checks import require_columns, require_single_columns
 from penguins.data.csv_file import MISSING, Names, read_header, refuse_unreadable, repeated_columns
 from penguins.data.dialect import UTF_8, WINDOWS, WINDOWS_BYTES, Dialect, decode_windows_byte, find_options, separator_hint
 from penguins.data.load import BOOLEANS, refuse_errors
-from penguins.data.numbers import number_pattern
+from penguins.data.numbers import integer_pattern, number_pattern
+from penguins.data.spark_columns import quote_column
 from penguins.errors import InputError
 from penguins.text import quote
 
 LINES_IN_SAMPLE = 1000
+# Longer whole numbers may not fit into 64 bits.
+MOST_DIGITS = 18
 CSV_NAMES = (".csv", ".tsv", ".tab", ".txt")
 # The name of latin-1 in Spark, which does not know Windows-1252: its signs are put in afterwards.
 LATIN_1 = "ISO-8859-1"
@@ -49,28 +52,43 @@ class SparkCsv:
     def _present(self, name: str, is_name: bool) -> Column:
         """Return the text of a column, null where it stands for a missing value."""
         defaults = ([""] if is_name else MISSING) if self.options.keep_default_na else []
-        field = F.col("`" + name.replace("`", "``") + "`")
+        field = F.col(quote_column(name))
         return F.when(~field.isin(*defaults, *self.options.na_values, ""), field) if defaults else field
 
     def _kinds(self, present: dict[str, Column]) -> dict[str, str]:
         """Return for each column the type of its values, found in one pass over the file."""
         if not present:
             return {}
-        pattern = rf"^(?:{number_pattern(self.options.decimal, self.options.thousands)})\z"
-        counts = [F.count_if(~field.rlike(pattern)) for field in present.values()]
-        counts += [F.count_if(~field.isin(*BOOLEANS)) for field in present.values()]
-        found = self.frame.select(*counts).first() or ()
-        of_numbers = dict(zip(present, found[: len(present)], strict=True))
-        of_booleans = dict(zip(present, found[len(present) :], strict=True))
-        return {name: "double" if not of_numbers[name] else "string" if of_booleans[name] else "boolean" for name in present}
+        number = rf"^(?:{number_pattern(self.options.decimal, self.options.thousands)})\z"
+        whole = rf"^(?:{integer_pattern(self.options).pattern})\z"
+        counts = [
+            count
+            for field in present.values()
+            for count in (
+                F.count_if(~field.rlike(whole) | (F.length(field) > MOST_DIGITS)),
+                F.count_if(~field.rlike(number)),
+                F.count_if(~field.isin(*BOOLEANS)),
+            )
+        ]
+        found = list(self.frame.select(*counts).first() or ())
+        return {name: _kind(*found[3 * place : 3 * place + 3]) for place, name in enumerate(present)}
 
     def _cast(self, field: Column, kind: str) -> Column:
-        if kind == "double":
+        if kind in ("bigint", "double"):
             plain = F.replace(field, F.lit(self.options.thousands), F.lit("")) if self.options.thousands else field
-            number = F.replace(plain, F.lit(self.options.decimal), F.lit(".")).cast("double")
+            number = F.replace(plain, F.lit(self.options.decimal), F.lit(".")).cast(kind)
             missing = na_numbers(self.options)
             return F.when(~number.isin(*missing), number) if missing else number
         return F.lower(field).cast("boolean") if kind == "boolean" else field
+
+
+def _kind(n_not_whole: int, n_not_number: int, n_not_boolean: int) -> str:
+    """Return the type of a column, of which so many values are not of each type."""
+    if not n_not_whole:
+        return "bigint"
+    if not n_not_number:
+        return "double"
+    return "string" if n_not_boolean else "boolean"
 
 
 def is_csv_name(path: str) -> bool:
@@ -141,7 +159,7 @@ def _texts(session: SparkSession, uri: str, options: ReadOptions, columns: Names
     )
     frame = reader.schema(StructType([StructField(name, StringType()) for name in columns])).csv(uri)
     if is_windows:
-        fields = ["`" + name.replace("`", "``") + "`" for name in columns]
+        fields = [quote_column(name) for name in columns]
         return frame.select(
             *[F.translate(field, CONTROL_SIGNS, WINDOWS_SIGNS).alias(name) for field, name in zip(fields, columns, strict=True)]
         )

@@ -10,32 +10,29 @@ from urllib.parse import urlparse
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from penguins.cli.read_options import DETECT, ReadOptions
-from penguins.data.checks import LARGEST, refuse_beyond, refuse_infinite, require_columns
+from penguins.data.checks import LARGEST, refuse_beyond, refuse_fractions, refuse_infinite
+from penguins.data.column_types import LARGEST_CLASS
 from penguins.data.file_kinds import describe_name
 from penguins.data.lake_spark import require_no_lake_table
-from penguins.data.load import load_table, refuse_unread_numbers, require_no_options
+from penguins.data.load import load_table, require_no_options
 from penguins.data.locate import BUNDLED, TABLE_NAME, table_name, uri_scheme
-from penguins.data.numbers import unread_numbers
+from penguins.data.spark_columns import convert_columns, quote_column, require_read_spark_numbers
 from penguins.data.spark_csv import is_csv_name, read_spark_csv
 from penguins.data.table import print_dialect, print_left_out
 from penguins.errors import InputError
-from penguins.text import one_line, quote
+from penguins.text import format_number, one_line, quote
 from penguins.tracking.artifacts import log_external_table, log_table
 
 # This machine fetches tables with these schemes; Spark reads those with any other.
 FETCHED_SCHEMES = ("runs", "models", "mlflow-artifacts", "http", "https")
-NUMBER_TYPES = ("tinyint", "smallint", "int", "bigint", "float", "double")
-TEXT_TYPES = ("string", "boolean")
 # In degrees; longitudes are written from -180 or from 0.
 LATITUDES, LONGITUDES = (-90.0, 90.0), (-180.0, 360.0)
 CASE_SENSITIVE = "spark.sql.caseSensitive"
 ORDER = "(row number)"
-# Enough rows to see what most texts of a column look like.
-ROWS_IN_SAMPLE = 10_000
 # No column that a step uses has this name: the rules of parameters refuse it.
 TOTAL = ""
 # A cause with a message in the stack of a Java exception. The last one says most: which record, which file.
@@ -63,11 +60,6 @@ class SparkTable:
     order: str | None = None
 
 
-def quote_column(name: str) -> str:
-    """Quote the name of a column for Spark SQL."""
-    return "`" + name.replace("`", "``") + "`"
-
-
 def load_spark_table(
     session: SparkSession,
     data: str,
@@ -75,18 +67,19 @@ def load_spark_table(
     names: Sequence[str],
     ordered: bool = False,
     read: ReadOptions = DETECT,
+    classes: str = "",
 ) -> SparkTable:
     """Read the table `data` in `columns` (column to parameter) and log it as the dataset of the active run.
 
-    Those in `names` hold the names of classes or groups and are read as text. Without any, the table is one group. If
-    `ordered`, a table whose rows have an order gets a further column, `order`, that numbers them. `read` says how a CSV file is
-    written.
+    Those in `names` hold the names of groups and are read as text. Without any, the table is one group. The column `classes`
+    holds classes and keeps its type. If `ordered`, a table whose rows have an order gets a further column, `order`, that
+    numbers them. `read` says how a CSV file is written.
     Raises InputError where the table or a column does not exist, cannot be read or has no complete row.
     """
     _require_distinguishable(session, columns)
     if is_read_here(data):
-        return _load_through_pandas(session, data, columns, names, ordered, read)
-    return _load_in_spark(session, data, columns, names, read)
+        return _load_through_pandas(session, data, columns, names, ordered, read, classes)
+    return _load_in_spark(session, data, columns, names, read, classes)
 
 
 def require_spark_numbers(table: SparkTable, parameter: str, columns: Sequence[str]) -> None:
@@ -99,6 +92,15 @@ def require_spark_numbers(table: SparkTable, parameter: str, columns: Sequence[s
             raise InputError(
                 f"The {quote(parameter)} parameter must name columns of numbers. Got {quote(name)}, which holds text{example}."
             )
+
+
+def require_spark_classes(table: SparkTable, parameter: str, column: str) -> None:
+    """Raise InputError where the column of classes holds a number with a fraction, or one beyond 64 bits."""
+    if column in table.numbers:
+        field = F.col(quote_column(column))
+        first = table.frame.where((field % 1 != 0) | (F.abs(field) >= LARGEST_CLASS)).select(field).head()
+        if first:
+            refuse_fractions(column, parameter, format_number(first[0]))
 
 
 def require_spark_finite(table: SparkTable, parameter: str, columns: Sequence[str]) -> None:
@@ -142,9 +144,15 @@ def is_read_here(data: str) -> bool:
 
 
 def _load_through_pandas(
-    session: SparkSession, data: str, columns: dict[str, str], names: Sequence[str], ordered: bool, read: ReadOptions
+    session: SparkSession,
+    data: str,
+    columns: dict[str, str],
+    names: Sequence[str],
+    ordered: bool,
+    read: ReadOptions,
+    classes: str,
 ) -> SparkTable:
-    table = load_table(data, columns, names, read)
+    table = load_table(data, columns, names, read, classes)
     log_table(table.frame, table.source, table.name, table.left_out, read_as=table.read_as)
     rows, order = table.frame, None
     if ordered:
@@ -168,11 +176,11 @@ def _load_through_pandas(
 
 
 def _load_in_spark(
-    session: SparkSession, data: str, columns: dict[str, str], names: Sequence[str], read: ReadOptions
+    session: SparkSession, data: str, columns: dict[str, str], names: Sequence[str], read: ReadOptions, classes: str
 ) -> SparkTable:
     with refuse_spark_errors(data):
         everything, options = read_in_spark(session, data, read, columns, names)
-        selected = everything.select(*_convert_columns(everything, columns, names))
+        selected = everything.select(*convert_columns(everything, columns, names, classes))
         frame = selected.dropna()
         n_missing = _count_missing(selected)
         total = n_missing.pop(TOTAL)
@@ -183,7 +191,9 @@ def _load_in_spark(
             f"Got {quote(data)}, which has {total} rows and none that is complete."
         )
     numbers = [name for name, kind in frame.dtypes if kind == "double"]
-    _require_read_numbers(frame, {name: columns[name] for name in columns if name not in (*numbers, *names)}, options)
+    require_read_spark_numbers(
+        frame, {name: columns[name] for name in columns if name not in (*numbers, *names, classes)}, options
+    )
     log_external_table(data, rows, total - rows, str(options or ""))
     if options:
         print_dialect(table_name(data), options)
@@ -235,47 +245,6 @@ def read_in_spark(
     if kind:
         raise InputError(f"The 'data' parameter must name a CSV or Parquet table. Got {quote(data)}, which {kind}.")
     return session.read.parquet(data), None
-
-
-def _require_read_numbers(frame: DataFrame, columns: Mapping[str, str], options: ReadOptions | None) -> None:
-    """Raise InputError where one of `columns` of text (column to parameter) holds numbers that are not read as such."""
-    if columns:
-        for name, texts in sample_texts(frame, list(columns)).items():
-            if found := unread_numbers(texts, options):
-                refuse_unread_numbers(found, name, columns[name])
-
-
-def sample_texts(frame: DataFrame, columns: Sequence[str]) -> dict[str, list[str]]:
-    """Return the present values of columns of text in the first rows."""
-    rows = frame.select(*[quote_column(name) for name in columns]).limit(ROWS_IN_SAMPLE).collect()
-    return {name: [row[place] for row in rows if row[place] is not None] for place, name in enumerate(columns)}
-
-
-def _convert_columns(everything: DataFrame, columns: Mapping[str, str], names: Sequence[str]) -> list[Column]:
-    """Give each of `columns` the type double or string; NaN becomes a missing value. Raises InputError at any other type."""
-    require_columns(columns, everything.columns)
-    types = dict(everything.dtypes)
-    converted = []
-    for name, parameter in columns.items():
-        field = to_double_or_string(name, "string" if name in names else types[name])
-        if field is None:
-            raise InputError(
-                f"The {quote(parameter)} parameter must name columns of numbers or text. "
-                f"Got {quote(name)}, which holds {types[name]}."
-            )
-        converted.append(field)
-    return converted
-
-
-def to_double_or_string(name: str, kind: str) -> Column | None:
-    """Convert the column of the type `kind` to double, with NaN as a missing value, or to string. Gives None for others."""
-    field = F.col(quote_column(name))
-    if kind in TEXT_TYPES:
-        return field.cast("string").alias(name)
-    if kind in NUMBER_TYPES or kind.startswith("decimal"):
-        number = field.cast("double")
-        return F.when(F.isnan(number), None).otherwise(number).alias(name)
-    return None
 
 
 def _count_missing(frame: DataFrame) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """The table that a step works on."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 
@@ -16,9 +16,9 @@ MOST_COLUMNS_NAMED = 10
 class Table:
     """The complete rows of a table in the columns that a step uses.
 
-    `numbers` names the columns of numbers, which are float64, and `texts` the others, which are text. `left_out` is the number
-    of rows that are not complete, `source` the path of the table, `digest` a digest of its content, and `read_as` says how a
-    CSV file was read, as the parameter `read` does.
+    `numbers` names the columns of numbers, which are float64, `codes` those of numbers that stand for categories, and `texts`
+    the others, which are text, or classes of any type. `left_out` is the number of rows that are not complete, `source` the
+    path of the table and `digest` a digest of its content. `read_as` says, as the parameter `read` does, how CSV was read.
     """
 
     frame: pd.DataFrame
@@ -28,6 +28,7 @@ class Table:
     digest: str
     numbers: list[str]
     texts: list[str]
+    codes: list[str] = field(default_factory=list)
     read_as: str = ""
 
 

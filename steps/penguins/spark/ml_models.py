@@ -1,17 +1,18 @@
-"""Log and load Spark ML models through a Connect server, where MLflow's own flavour fails because it wants a JVM here."""
+"""Log and load Spark ML models, also through a Connect server, where MLflow's own flavour fails because it wants a JVM here."""
 
 import os
 import shutil
 import sys
 import tempfile
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import mlflow
 from mlflow.models import Model, ModelSignature
+from mlflow.models.model import MLMODEL_FILE_NAME
 from mlflow.utils import databricks_utils
 from pyspark.errors import PySparkException
 from pyspark.ml import PipelineModel
@@ -20,6 +21,7 @@ from pyspark.sql import SparkSession
 from penguins.errors import InputError
 from penguins.spark.target import SparkTarget
 from penguins.text import one_line, quote
+from penguins.tracking.row_models import add_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +32,7 @@ SHARED = "MLFLOW_DFS_TMP"
 VOLUMES, VOLUME = Path("/Volumes"), "penguins"
 # The folder of the Spark model inside an MLflow model, as MLflow's own flavour calls it.
 DATA = "sparkml"
+NAME = "model"
 
 
 def shared_folder(target: SparkTarget) -> str:
@@ -98,6 +101,7 @@ def save_model(
     signature: ModelSignature,
     input_example: "pd.DataFrame",
     pip_requirements: Sequence[str],
+    columns: Mapping[str, Sequence[str] | None],
     **_: Any,  # MLflow's other arguments
 ) -> None:
     """Save the model to `path` as MLflow's Spark flavour does. MLflow calls this function for `log_spark_model`."""
@@ -116,21 +120,31 @@ def save_model(
         input_example=input_example,
         pip_requirements=list(pip_requirements),
     )
+    add_rows(path, mlflow_model, columns)
 
 
-def log_spark_model(model: PipelineModel, folder: str, **described: Any) -> str:
+def log_spark_model(model: PipelineModel, folder: str, columns: Mapping[str, Sequence[str] | None], **described: Any) -> str:
     """Log the model to the active run under the name `model` and return its URI.
 
-    `folder` is that of `shared_folder`; `described` holds the signature, input example and requirements for `save_model`.
+    `folder` is that of `shared_folder`, `columns` those of `add_rows`; `described` holds the signature, the input example and
+    the requirements.
     """
-    # MLflow would try the example on the model, which takes a JVM here.
-    described |= {"spark_model": model, "folder": folder, "validate_serving_input": False}
-    info = Model.log(artifact_path=None, name="model", flavor=sys.modules[__name__], **described)
-    return str(info.model_uri)
+    if folder:
+        # MLflow would try the example on the model, which takes a JVM here.
+        described |= {"spark_model": model, "folder": folder, "columns": columns, "validate_serving_input": False}
+        return str(Model.log(artifact_path=None, name=NAME, flavor=sys.modules[__name__], **described).model_uri)
+    uri = str(mlflow.spark.log_model(model, artifact_path=NAME, **described).model_uri)
+    with tempfile.TemporaryDirectory() as copy:
+        mlflow.artifacts.download_artifacts(artifact_uri=f"{uri}/{MLMODEL_FILE_NAME}", dst_path=copy)
+        add_rows(copy, Model.load(copy), columns)
+        mlflow.log_artifacts(copy, NAME)
+    return uri
 
 
 def load_spark_model(uri: str, folder: str) -> PipelineModel:
-    """Load the model at `uri` into the active session, through a folder that both see."""
+    """Load the model at `uri` into the active session, through the folder of `shared_folder`."""
+    if not folder:
+        return cast(PipelineModel, mlflow.spark.load_model(uri))
     with _temporary_path(folder) as copy:
         shutil.copytree(Path(mlflow.artifacts.download_artifacts(artifact_uri=uri), DATA), copy)
         return PipelineModel.load(f"file://{copy}")

@@ -15,7 +15,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from penguins.cli.rules import to_text
-from penguins.data.spark_table import SparkTable, quote_column
+from penguins.data.spark_columns import quote_column
+from penguins.data.spark_table import SparkTable
 from penguins.errors import InputError, WorkError
 from penguins.resume.fingerprint import step_fingerprint
 from penguins.resume.recovery import claim_stale_runs, end_runs_that_only_began, reason_to_start_afresh

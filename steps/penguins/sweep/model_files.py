@@ -25,6 +25,7 @@ from mlflow.utils.file_utils import local_file_uri_to_path
 
 from penguins.project import PROJECT
 from penguins.sweep.fit import SweepModel
+from penguins.tracking.row_models import CODE_FOLDER, ROWS_CODE, ROWS_MODULE
 from penguins.tracking.sklearn_types import trusted_types_of_model
 
 DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -42,8 +43,9 @@ class _Template:
 # The module by which MLflow loads a model that predicts by its nearest records. Its name tells its code: Python loads a module
 # of a name once, and models with different code would share it. On a worker, the text stands here as it was on the driver.
 NEAREST_CODE = (PROJECT / "steps" / "penguins" / "sweep" / "nearest.py").read_text(encoding="utf-8")
+NEAREST_CODE = NEAREST_CODE.replace("penguins.tracking.table_rows", ROWS_MODULE)
 NEAREST_MODULE = f"penguins_nearest_{hashlib.sha256(NEAREST_CODE.encode()).hexdigest()[:12]}"
-NEAREST_DATA, CODE_FOLDER = "nearest.npz", "code"
+NEAREST_DATA = "nearest.npz"
 
 _templates: dict[tuple[str, ...], _Template] = {}
 
@@ -94,7 +96,8 @@ def save_model(
     }
     if model.nearest:
         os.makedirs(f"{folder}/{CODE_FOLDER}", exist_ok=True)
-        Path(folder, CODE_FOLDER, f"{NEAREST_MODULE}.py").write_text(NEAREST_CODE, encoding="utf-8")
+        for module, code in ((NEAREST_MODULE, NEAREST_CODE), (ROWS_MODULE, ROWS_CODE)):
+            Path(folder, CODE_FOLDER, f"{module}.py").write_text(code, encoding="utf-8")
     Path(folder, MLMODEL_FILE_NAME).write_text(yaml.dump(description, Dumper=DUMPER), encoding="utf-8")
 
 

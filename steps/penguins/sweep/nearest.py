@@ -1,7 +1,7 @@
 """Assign new records to the clusters of a fitted clustering, by their nearest records.
 
 A model of a sweep carries a copy of this file, with which MLflow loads it as a python_function in an environment that does not
-have this project. It therefore imports nothing of the project.
+have this project. It therefore imports nothing of the project but `table_rows`, of which the model carries a copy, too.
 """
 
 import json
@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from scipy.spatial import cKDTree
+
+from penguins.tracking.table_rows import to_numbers
 
 
 @dataclass(frozen=True)
@@ -31,11 +33,9 @@ class NearestRecords:
     reach: np.ndarray
 
     def predict(self, rows: pd.DataFrame) -> np.ndarray:
-        """Return the cluster of each row, of shape (n_rows,). Raises ValueError where a column misses a value."""
-        table = rows[list(self.columns)]
-        if missing := [name for name in self.columns if table[name].isna().any()]:
-            raise ValueError(f"missing values in {', '.join(missing)}")
-        X = (table.to_numpy(dtype=float) - self.center) / self.scale
+        """Return the cluster of each row, of shape (n_rows,). Raises ValueError where a column may not hold a value."""
+        numbers = [to_numbers(rows[name], name).astype(float) for name in self.columns]
+        X = (np.column_stack(numbers) - self.center) / self.scale
         if self.is_sphere:
             latitude, longitude = np.radians(X).T
             X = np.column_stack([np.cos(latitude) * np.cos(longitude), np.cos(latitude) * np.sin(longitude), np.sin(latitude)])

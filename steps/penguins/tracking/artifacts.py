@@ -13,11 +13,13 @@ from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.dataset import Dataset
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.exceptions import MlflowException
-from mlflow.models import Model, ModelSignature, infer_signature
+from mlflow.models import Model
 from mlflow.models.model import ModelInfo
 
 from penguins.errors import InputError
 from penguins.text import one_line, quote
+from penguins.tracking import row_models
+from penguins.tracking.row_models import rows_signature
 from penguins.tracking.sklearn_types import trusted_types_in_file, trusted_types_of_model
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ EXAMPLE_ROWS = 5
 READ_AS = "read_as"
 # The messages for a second row with the same key: of SQLite and PostgreSQL, and of MySQL and SQL Server.
 DUPLICATE_KEY = ("unique constraint", "duplicate")
+# The beginning of MLflow's advice to declare whole numbers as doubles; our models check their columns themselves.
+INTEGERS_HINT = "Hint: Inferred schema contains integer column"
 ALLOW_PICKLE = "MLFLOW_ALLOW_PICKLE_DESERIALIZATION"
 
 
@@ -68,12 +72,14 @@ def _log_input(dataset: Dataset) -> None:
     A store first looks whether it has the dataset and then writes it. Of two processes one is refused; on its second attempt
     the dataset is there.
     """
-    try:
-        mlflow.log_input(dataset, context="training")
-    except MlflowException as error:
-        if not any(message in str(error).lower() for message in DUPLICATE_KEY):
-            raise
-        mlflow.log_input(dataset, context="training")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=INTEGERS_HINT)
+        try:
+            mlflow.log_input(dataset, context="training")
+        except MlflowException as error:
+            if not any(message in str(error).lower() for message in DUPLICATE_KEY):
+                raise
+            mlflow.log_input(dataset, context="training")
 
 
 def log_figure(figure: "Figure", name: str) -> None:
@@ -83,19 +89,22 @@ def log_figure(figure: "Figure", name: str) -> None:
         mlflow.log_figure(figure, name)
 
 
-def log_sklearn_model(model: Any, name: str, example: "pd.DataFrame") -> ModelInfo:
-    """Log a fitted pipeline, which takes raw rows such as `example`, to the active run, stored with skops.
+def log_sklearn_model(model: Any, name: str, rows: "pd.DataFrame") -> ModelInfo:
+    """Log a fitted pipeline to the active run, stored with skops. `rows` are those that it was fitted on.
 
     Raises WorkError if the pipeline holds a type that is not scikit-learn's own.
     """
-    rows = example.head(EXAMPLE_ROWS)
-    return mlflow.sklearn.log_model(
-        model,
+    example = rows.head(EXAMPLE_ROWS)
+    return Model.log(
+        artifact_path=None,
         name=name,
+        flavor=row_models,
+        model=model,
+        rows=rows,
         serialization_format="skops",
         skops_trusted_types=trusted_types_of_model(model),
-        signature=model_signature(rows, model.predict(rows)),
-        input_example=rows,
+        signature=rows_signature(example.columns, model.predict(example)),
+        input_example=example,
         pip_requirements=model_requirements("mlflow", "scikit-learn", "skops", "pandas", "numpy"),
     )
 
@@ -125,11 +134,6 @@ def load_sklearn_model(uri: str) -> Any:
         f"The model must be stored in skops, since others may run any code when they are loaded. Got {quote(uri)}, which "
         f"{why}: if you trust where it comes from, set {ALLOW_PICKLE} to true."
     )
-
-
-def model_signature(rows: "pd.DataFrame", predictions: Any = None) -> ModelSignature:
-    """Return the schema of a model that takes `rows` and returns `predictions`."""
-    return infer_signature(rows, predictions)
 
 
 def model_requirements(*packages: str) -> list[str]:

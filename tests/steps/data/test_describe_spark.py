@@ -79,7 +79,7 @@ def test_pandas_and_spark_give_the_same_answer(session: SparkSession, write: Cal
         "month": ("number", 10),
         "price": ("number", 20),
         "gone": ("number", 26),
-        "wet": ("text", 10),
+        "wet": ("boolean", 10),
         "constant": ("number", 0),
         "since": ("other", 20),
         "seen": ("other", 0),
@@ -99,7 +99,7 @@ def test_the_features_of_a_csv_file_at_a_uri_are_chosen_without_its_index(sessio
     assert described[1:] == [
         Column("size", "number", 4, n_missing=1, n_distinct=3),
         Column("kind", "text", 4, n_missing=0, n_distinct=2),
-        Column("wet", "text", 4, n_missing=0, n_distinct=2),
+        Column("wet", "boolean", 4, n_missing=0, n_distinct=2),
     ]
     assert choose_features(described, ["kind"], with_texts=True) == ("size", "wet")
 

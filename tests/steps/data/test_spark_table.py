@@ -13,12 +13,12 @@ from input_tables import GOOD_CSV, Recipe, file, good_table, parquet_with, path,
 from pyspark.sql import SparkSession
 from stores import Store
 
+from penguins.data.spark_columns import quote_column
 from penguins.data.spark_table import (
     CASE_SENSITIVE,
     ORDER,
     SparkTable,
     load_spark_table,
-    quote_column,
     require_spark_finite,
     require_spark_numbers,
 )
@@ -212,11 +212,6 @@ RULES: dict[str, tuple[str, Check, str]] = {
         "numbers as text",
         lambda table: require_spark_numbers(table, "features", ["weight"]),
         "Got 'weight', which holds text.",
-    ),
-    "booleans": (
-        "yes and no",
-        lambda table: require_spark_numbers(table, "features", ["weight"]),
-        "Got 'weight', which holds text, for example",
     ),
     "an infinite number": (
         "infinite",

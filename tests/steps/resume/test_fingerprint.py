@@ -52,7 +52,7 @@ def other_value(name: str, rule: Rule, value: Any) -> Any:
     if isinstance(rule, Groups):
         return ("other",)
     if isinstance(rule, ListOf):
-        item = other_value(name, rule.item, value[0])
+        item = other_value(name, rule.item, value[0] if value else "")
         return (item,)
     # A rule that is a pattern of its own needs another valid value in TEXTS.
     return f"other {value}" if rule == COLUMN else TEXTS[name]

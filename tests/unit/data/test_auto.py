@@ -19,6 +19,9 @@ CASES: dict[str, tuple[Column, bool, str]] = {
     "more than half of it missing": (column("x", n_missing=21), False, "x, which is mostly missing"),
     "numbers in each row": (column("x", n_distinct=40), False, ""),
     "text": (column("x", "text", n_distinct=2), False, "x, a column of text"),
+    "booleans": (column("x", "boolean", n_distinct=2), False, "x, a column of true and false"),
+    "booleans that serve": (column("x", "boolean", n_distinct=2), True, ""),
+    "booleans that are mostly missing": (column("x", "boolean", n_missing=21), True, "x, which is mostly missing"),
     "text that serves": (column("x", "text", n_distinct=2), True, ""),
     "as many texts as serve": (column("x", "text", n_distinct=20), True, ""),
     "one text too many": (column("x", "text", n_distinct=21), True, "x, a text with too many values"),
@@ -63,6 +66,12 @@ def test_an_excluded_column_is_neither_chosen_nor_told(capsys: pytest.CaptureFix
     assert capsys.readouterr().out == "features=auto: size\n"
 
 
+def test_an_included_column_is_chosen_whatever_it_holds_and_in_its_place(capsys: pytest.CaptureFixture[str]) -> None:
+    columns = [column("street", "text", n_distinct=40), SIZE, column("note", "text", n_distinct=40)]
+    assert choose_features(columns, [], with_texts=True, included=["street"]) == ("street", "size")
+    assert "note, a text with too many values" in capsys.readouterr().out
+
+
 def test_of_very_many_columns_the_first_are_told(capsys: pytest.CaptureFixture[str]) -> None:
     numbers = [column(f"n{number}") for number in range(MOST_LISTED + 3)]
     texts = [column(f"t{number}", "text") for number in range(MOST_LISTED + 1)]
@@ -84,9 +93,9 @@ NOTHING: dict[str, tuple[list[Column], list[str], bool, str]] = {
         [column("name\n", "text", n_distinct=40)],
         [],
         True,
-        "The 'features' parameter must be auto only for a table with columns of numbers, or of text with at most 20 values. "
-        "Got 'auto', which finds none (left out: name, a text with too many values): name the columns, as in features=a,b, or "
-        "use another table.",
+        "The 'features' parameter must be auto only for a table with columns of numbers, of booleans, or of text with at most "
+        "20 values. Got 'auto', which finds none (left out: name, a text with too many values): name the columns, as in "
+        "features=a,b, or use another table.",
     ),
     "excluded columns alone": ([SIZE], ["size"], False, "Got 'auto', which finds none beside 'size': name the columns"),
     "no columns": ([], [], False, "Got 'auto', which finds none: name the columns"),

@@ -118,11 +118,6 @@ TABLE_RULES: dict[str, tuple[str, Callable[[Table], None], str]] = {
         lambda table: require_numbers(table, "target", ["weight"]),
         "Got 'weight', which holds text, for example '1'.",
     ),
-    "booleans": (
-        "yes and no",
-        lambda table: require_numbers(table, "target", ["weight"]),
-        "Got 'weight', which holds text, for example 'False'.",
-    ),
     "an infinite feature": (
         "infinite",
         lambda table: require_finite(table, "features", ["weight", "size"]),

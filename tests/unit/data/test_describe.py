@@ -48,8 +48,9 @@ CASES: dict[str, tuple[Recipe, Kind, int, int]] = {
     "a few numbers among texts": (csv_of("a", 1, 2), "text", 0, 3),
     "a text among numbers": (csv_of(*NUMBERS_WITH_A_MISTAKE), "other", 0, 0),
     "a text among numbers, of which some are missing": (csv_of(*NUMBERS_WITH_A_MISTAKE, "", ""), "other", 2, 0),
-    "booleans": (csv_of(True, False, True), "text", 0, 2),
-    "booleans, of which some are missing": (csv_of(True, "", False), "text", 1, 2),
+    "booleans": (csv_of(True, False, True), "boolean", 0, 2),
+    "booleans, of which some are missing": (csv_of(True, "", False), "boolean", 1, 2),
+    "booleans among other text": (csv_of(True, False, "maybe"), "text", 0, 3),
     "dates in CSV": (csv_of("2026-01-01", "2026-01-02"), "other", 0, 0),
     "numbers with a decimal comma": (csv_of('"1,5"', '"2,5"'), "other", 0, 0),
     "numbers but for a mark": (csv_of(1, 2, "?"), "other", 0, 0),
@@ -62,7 +63,7 @@ CASES: dict[str, tuple[Recipe, Kind, int, int]] = {
     "numbers as strings": (parquet_of("1", "2"), "text", 0, 2),
     "strings that differ after a null character": (parquet_of("a", "a\0", "a\0b"), "text", 0, 3),
     "categories": (parquet_file(pd.DataFrame({"x": pd.Categorical(["a", None, "b"])})), "text", 1, 2),
-    "Parquet's booleans": (parquet_of(True, None, False), "text", 1, 2),
+    "Parquet's booleans": (parquet_of(True, None, False), "boolean", 1, 2),
     "dates": (parquet_of(date(2026, 1, 1), None), "other", 1, 0),
     "times": (parquet_of(datetime(2026, 1, 1), None), "other", 1, 0),
     "times of day": (parquet_of(datetime(2026, 1, 1).time()), "other", 0, 0),
@@ -85,7 +86,7 @@ def test_a_column_is_described_as_it_would_be_read(case: str) -> None:
             load_table(data, {"x": "features"})
     elif n_missing < n_rows:
         table = load_table(data, {"x": "features"})
-        assert (table.numbers, table.texts) == ((["x"], []) if kind == "number" else ([], ["x"]))
+        assert (table.numbers, table.texts) == ((["x"], []) if kind in ("number", "boolean") else ([], ["x"]))
         assert (len(table.frame), table.left_out) == (n_rows - n_missing, n_missing)
 
 
@@ -124,7 +125,7 @@ def test_the_features_of_a_csv_file_are_chosen_without_its_index(
     line = capsys.readouterr().out
     assert ("Unnamed: 0, which has no name" in line) == write_index
     assert ("customer, a text with too many values" in line) == with_texts
-    assert ("member, a column of text" in line) != with_texts
+    assert ("member, a column of true and false" in line) != with_texts
     assert "age, which is mostly missing" in line
 
 

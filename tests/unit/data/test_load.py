@@ -131,12 +131,88 @@ def test_a_column_of_numbers_too_large_for_pandas_is_one_of_numbers() -> None:
     assert load_table(file(text)(), ALL_COLUMNS).numbers == ["size", "weight"]
 
 
-def test_decimals_are_numbers_and_categories_and_booleans_are_text() -> None:
+def test_decimals_and_booleans_are_numbers_and_categories_are_text() -> None:
     size = pa.array(["1.50"] * 60).cast(pa.decimal128(9, 2))
     table = load_table(parquet_with(size=size, kind=pa.array(["a"] * 60).dictionary_encode())(), ALL_COLUMNS)
     assert (table.frame["size"].tolist(), table.texts) == ([1.5] * 60, ["kind"])
     table = load_table(parquet_with(size=pa.array([True, False] * 30))(), ALL_COLUMNS)
-    assert set(table.frame["size"]) == {"True", "False"}
+    assert (table.frame["size"].tolist(), table.numbers) == ([1.0, 0.0] * 30, ["size", "weight"])
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        ("True,False", [1.0, 0.0]),
+        ("True,,False", [1.0, 0.0]),
+        ("True,False,maybe", ["True", "False", "maybe"]),
+        ("true,false,", [1.0, 0.0]),
+    ],
+)
+def test_a_feature_of_booleans_is_one_of_numbers_unless_other_text_is_among_them(texts: str, expected: list[object]) -> None:
+    data = file("x,size\n" + "".join(f"{text},1\n" for text in texts.split(",")))()
+    assert load_table(data, {"x": "features"}).frame["x"].tolist() == expected
+    assert load_table(data, {"x": "target"}).texts == ["x"]
+
+
+CLASSES: dict[str, tuple[Recipe, list[object], type]] = {
+    "whole numbers": (file("x\n3\n1\n"), [3, 1], np.int64),
+    "whole numbers with a gap": (file("x,y\n3,1\n,1\n1,1\n"), [3.0, 1.0], np.float64),
+    "booleans": (file("x\nTrue\nFalse\n"), [True, False], np.bool_),
+    "booleans with a gap": (file("x,y\nTrue,1\n,1\nFalse,1\n"), [True, False], np.bool_),
+    "text": (file("x\nyes\nno\n"), ["yes", "no"], np.object_),
+    "booleans among other text": (file("x\nTrue\nFalse\nmaybe\n"), ["True", "False", "maybe"], np.object_),
+    "Parquet's integers": (parquet_file(pd.DataFrame({"x": np.array([3, 1], dtype=np.int8)})), [3, 1], np.int64),
+    "Parquet's integers with a gap": (
+        parquet_file(pd.DataFrame({"x": pd.array([2**60 + 1, None, 1], dtype="Int64")})),
+        [2**60 + 1, 1],
+        np.int64,
+    ),
+    "Parquet's booleans with a gap": (
+        parquet_file(pd.DataFrame({"x": pd.array([True, None, False], dtype="boolean")})),
+        [True, False],
+        np.bool_,
+    ),
+    "categories of numbers": (parquet_file(pd.DataFrame({"x": pd.Categorical([3, 1])})), [3, 1], np.int64),
+    "categories of text": (parquet_file(pd.DataFrame({"x": pd.Categorical(["b", "a"])})), ["b", "a"], np.object_),
+}
+
+
+@pytest.mark.parametrize("case", CLASSES)
+def test_a_column_of_classes_keeps_its_type(case: str) -> None:
+    make, expected, kind = CLASSES[case]
+    table = load_table(make(), {"x": "target"}, classes="x")
+    assert table.frame["x"].tolist() == expected
+    assert table.frame["x"].dtype == kind
+    assert (table.numbers, table.texts) == ([], ["x"])
+
+
+@pytest.mark.parametrize("number", ["0.5", "1e300", "inf", "9223372036854775808"])
+def test_numbers_that_can_be_no_classes_are_refused(number: str) -> None:
+    with pytest.raises(InputError, match="must name a column of classes: text, booleans or whole numbers") as refusal:
+        load_table(file(f"x\n1\n{number}\n")(), {"x": "target"}, classes="x")
+    assert f"Got 'x', which holds {float(number)!r}".removesuffix(".0") in str(refusal.value)
+
+
+CODES: dict[str, tuple[Recipe, list[object], type]] = {
+    "whole numbers": (file("x\n3\n1\n"), [3, 1], np.int64),
+    "whole numbers with a gap": (file("x,y\n3,1\n,1\n1,1\n"), [3.0, 1.0], np.float64),
+    "whole numbers that no float holds": (
+        parquet_file(pd.DataFrame({"x": [2**60 + 1, 2**60]})),
+        [2**60 + 1, 2**60],
+        np.int64,
+    ),
+    "booleans": (file("x\nTrue\nFalse\n"), [1.0, 0.0], np.float64),
+    "text": (file("x\nb\na\n"), ["b", "a"], np.object_),
+}
+
+
+@pytest.mark.parametrize("case", CODES)
+def test_codes_keep_their_type_and_are_not_numbers(case: str) -> None:
+    make, expected, kind = CODES[case]
+    table = load_table(make(), {"x": "features"}, codes=["x"])
+    assert table.frame["x"].tolist() == expected
+    assert table.frame["x"].dtype == kind
+    assert (table.numbers, table.codes, table.texts) == (([], [], ["x"]) if case == "text" else ([], ["x"], []))
 
 
 TEXT = "must name a readable CSV or Parquet table. Got 't.csv': "

@@ -211,5 +211,5 @@ def test_columns_of_numbers_of_any_type_are_taken_and_others_ignored(dtype: str)
 @pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
 def test_a_missing_value_is_refused_with_its_column(missing: object) -> None:
     one = NearestRecords(("a", "b"), np.zeros(2), np.ones(2), False, np.zeros((0, 2)), np.zeros(0), np.zeros(0))
-    with pytest.raises(ValueError, match="missing values in b"):
+    with pytest.raises(ValueError, match="column 'b' misses a value in row 1"):
         one.predict(pd.DataFrame({"a": [1.0, 2.0], "b": [1.0, missing]}))

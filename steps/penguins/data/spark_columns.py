@@ -1,0 +1,82 @@
+"""The columns of a table that Spark reads: quote their names, convert their types, look at their texts."""
+
+from collections.abc import Mapping, Sequence
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from penguins.cli.read_options import ReadOptions
+from penguins.data.checks import require_columns
+from penguins.data.column_types import refuse_unread_numbers
+from penguins.data.numbers import NO_DATES, unread_numbers
+from penguins.errors import InputError
+from penguins.text import quote
+
+WHOLE_TYPES = ("tinyint", "smallint", "int", "bigint")
+NUMBER_TYPES = (*WHOLE_TYPES, "float", "double", "boolean")
+# Enough rows to see what most texts of a column look like.
+ROWS_IN_SAMPLE = 10_000
+DATE_TYPES = ("date", "timestamp")
+
+
+def quote_column(name: str) -> str:
+    """Quote the name of a column for Spark SQL."""
+    return "`" + name.replace("`", "``") + "`"
+
+
+def require_read_spark_numbers(frame: DataFrame, columns: Mapping[str, str], options: ReadOptions | None) -> None:
+    """Raise InputError where one of `columns` of text (column to parameter) holds numbers that are not read as such."""
+    if columns:
+        for name, texts in sample_texts(frame, list(columns)).items():
+            if found := unread_numbers(texts, options):
+                refuse_unread_numbers(found, name, columns[name])
+
+
+def sample_texts(frame: DataFrame, columns: Sequence[str]) -> dict[str, list[str]]:
+    """Return the present values of columns of text in the first rows."""
+    rows = frame.select(*[quote_column(name) for name in columns]).limit(ROWS_IN_SAMPLE).collect()
+    return {name: [row[place] for row in rows if row[place] is not None] for place, name in enumerate(columns)}
+
+
+def convert_columns(everything: DataFrame, columns: Mapping[str, str], names: Sequence[str], classes: str) -> list[Column]:
+    """Give each of `columns` the type double or string; NaN becomes a missing value. Raises InputError at any other type.
+
+    `classes` keeps its type, as far as `to_class_type` knows it.
+    """
+    require_columns(columns, everything.columns)
+    types = dict(everything.dtypes)
+    converted = []
+    for name, parameter in columns.items():
+        convert = to_class_type if name == classes else to_double_or_string
+        field = convert(name, "string" if name in names else types[name])
+        if field is None and types[name].startswith(DATE_TYPES):
+            refuse_unread_numbers(f"dates: {NO_DATES}", name, parameter)
+        if field is None:
+            raise InputError(
+                f"The {quote(parameter)} parameter must name columns of numbers or text. "
+                f"Got {quote(name)}, which holds {types[name]}."
+            )
+        converted.append(field)
+    return converted
+
+
+def to_double_or_string(name: str, kind: str) -> Column | None:
+    """Convert the column of the type `kind` to double, with NaN as a missing value, or to string. Gives None for others.
+
+    True and False are the numbers 1 and 0.
+    """
+    field = F.col(quote_column(name))
+    if kind == "string":
+        return field.cast("string").alias(name)
+    if kind in NUMBER_TYPES or kind.startswith("decimal"):
+        number = field.cast("double")
+        return F.when(F.isnan(number), None).otherwise(number).alias(name)
+    return None
+
+
+def to_class_type(name: str, kind: str) -> Column | None:
+    """Convert a column of classes of the type `kind` to bigint, boolean, double or string. Gives None for others."""
+    field = F.col(quote_column(name))
+    if kind in WHOLE_TYPES:
+        return field.cast("bigint").alias(name)
+    return field if kind == "boolean" else to_double_or_string(name, kind)
