@@ -25,7 +25,7 @@ from mlflow.utils.file_utils import local_file_uri_to_path
 
 from penguins.project import PROJECT
 from penguins.sweep.fit import SweepModel
-from penguins.tracking.row_models import CODE_FOLDER, ROWS_CODE, ROWS_MODULE
+from penguins.tracking.row_models import CODE_FOLDER, ROWS_CODE, ROWS_MODULE, add_rows
 from penguins.tracking.sklearn_types import trusted_types_of_model
 
 DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -94,10 +94,10 @@ def save_model(
         "utc_time_created": str(datetime.now(UTC).replace(tzinfo=None)),
         "model_size_bytes": sum(file.stat().st_size for file in os.scandir(folder) if file.is_file()),
     }
+    os.makedirs(f"{folder}/{CODE_FOLDER}", exist_ok=True)
+    Path(folder, CODE_FOLDER, f"{ROWS_MODULE}.py").write_text(ROWS_CODE, encoding="utf-8")
     if model.nearest:
-        os.makedirs(f"{folder}/{CODE_FOLDER}", exist_ok=True)
-        for module, code in ((NEAREST_MODULE, NEAREST_CODE), (ROWS_MODULE, ROWS_CODE)):
-            Path(folder, CODE_FOLDER, f"{module}.py").write_text(code, encoding="utf-8")
+        Path(folder, CODE_FOLDER, f"{NEAREST_MODULE}.py").write_text(NEAREST_CODE, encoding="utf-8")
     Path(folder, MLMODEL_FILE_NAME).write_text(yaml.dump(description, Dumper=DUMPER), encoding="utf-8")
 
 
@@ -125,7 +125,9 @@ def _template(model: SweepModel, example: Sequence[float], requirements: Sequenc
             input_example=row,
             pip_requirements=list(requirements),
         )
-        files = {path.name: path.read_bytes() for path in Path(folder, "model").iterdir()}
+        if not model.nearest:
+            add_rows(f"{folder}/model", description, dict.fromkeys(row.columns))
+        files = {path.name: path.read_bytes() for path in Path(folder, "model").iterdir() if path.is_file()}
     if model.nearest:
         mlflow.pyfunc.add_to_model(
             description,
