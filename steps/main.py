@@ -253,7 +253,7 @@ def entry_points() -> dict[str, dict[str, Any]]:
 
 def summary(results: Sequence[StepResult]) -> pd.DataFrame:
     """Return a table with a row for each step, in alphabetical order."""
-    rows = [
+    return pd.DataFrame(
         {
             "step": result.step,
             "run": result.run,
@@ -263,8 +263,7 @@ def summary(results: Sequence[StepResult]) -> pd.DataFrame:
             "value": result.value,
         }
         for result in sorted(results, key=lambda result: result.step)
-    ]
-    return pd.DataFrame(rows)
+    )
 
 
 def log_summary(results: Sequence[StepResult], parent: Run) -> None:
