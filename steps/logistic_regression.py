@@ -80,7 +80,14 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import label_binarize
 
-from penguins.data.checks import columns_in_use, require_both_sides, require_classes, require_finite, require_split
+from penguins.data.checks import (
+    columns_in_use,
+    require_both_sides,
+    require_categories,
+    require_classes,
+    require_finite,
+    require_split,
+)
 from penguins.data.column_types import as_names
 from penguins.data.describe import describe_columns
 from penguins.data.load import load_table
@@ -141,6 +148,7 @@ def split_rows(table: Table, parameters: Parameters) -> Split:
     """Check the table and split its rows, stratified by class. Raises InputError where that is impossible."""
     features = list(parameters.features)
     require_finite(table, "features", features)
+    require_categories(table, "features", features)
     X, y = table.frame[features], table.frame[parameters.target]
     counts = Counter(as_names(y))
     require_classes(counts, parameters.target)

@@ -80,7 +80,14 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.utils import shuffle
 
-from penguins.data.checks import columns_in_use, require_finite, require_numbers, require_rows, require_variety
+from penguins.data.checks import (
+    columns_in_use,
+    require_categories,
+    require_finite,
+    require_numbers,
+    require_rows,
+    require_variety,
+)
 from penguins.data.describe import describe_columns
 from penguins.data.load import load_table
 from penguins.data.locate import table_digest
@@ -120,6 +127,7 @@ def require_usable(table: Table, parameters: Parameters) -> None:
     require_finite(table, "target", [parameters.target])
     require_variety(table, parameters.target)
     require_finite(table, "features", parameters.features)
+    require_categories(table, "features", parameters.features)
     require_rows(table, "cv", parameters.cv)
 
 

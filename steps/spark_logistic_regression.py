@@ -83,7 +83,13 @@ from penguins.data.locate import table_digest
 from penguins.data.resolve import resolve_columns
 from penguins.data.spark_columns import quote_column
 from penguins.data.spark_rows import check_number, check_text
-from penguins.data.spark_table import SparkTable, load_spark_table, require_spark_classes, require_spark_finite
+from penguins.data.spark_table import (
+    SparkTable,
+    load_spark_table,
+    require_spark_categories,
+    require_spark_classes,
+    require_spark_finite,
+)
 from penguins.errors import WorkError
 from penguins.plots import confusion_matrix_figure, short_label
 from penguins.resume.step_run import record_fingerprint, step_run
@@ -123,6 +129,7 @@ def split_frame(frame: DataFrame, test_size: float, seed: int) -> tuple[DataFram
 def split_table(table: SparkTable, parameters: Parameters) -> Split:
     """Check the table, split it and index its classes. Raises InputError where a class is missing on one side."""
     require_spark_finite(table, "features", parameters.features)
+    require_spark_categories(table, "features", parameters.features)
     require_spark_classes(table, "target", parameters.target)
     sides = split_frame(persist(table.frame), parameters.test_size, parameters.seed)
     train, held_out = [side.withColumn(TRUTH, class_name(side, parameters.target)) for side in sides]

@@ -79,6 +79,7 @@ CHECKS: list[tuple[ModuleType, str, dict[str, Any], str]] = [
     (dbscan_sweep, "longitude", {"metric": "haversine"}, "Got 'weight', which holds -181: not in [-180, 360]"),
     (ridge_search, "", {"target": "kind", "features": "size"}, "'target' parameter must name columns of numbers. Got 'kind'"),
     *[(m, "infinite", {}, "Got 'size', which is infinite in 1 of 60 rows") for m in WORKERS[:3]],
+    *[(m, "names", {"features": "size,name"}, "Got 'name', which has 60 different values in 60 rows") for m in WORKERS[:3]],
     (ridge_search, "infinite target", {}, "The 'target' parameter must name columns of finite numbers. Got 'weight'"),
     (ridge_search, "constant", {}, "of numbers that differ. Got 'weight', which is 3 in all 60 rows"),
     (ridge_search, "few rows", {"cv": 6}, "'cv' parameter must not be greater than the number of complete rows, 5. Got 6"),

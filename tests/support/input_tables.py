@@ -36,6 +36,8 @@ def spoiled_table(change: str) -> pd.DataFrame:
         table.loc[7, "size"] = "7 cm"
     elif change == "dates":
         table["size"] = datetime(2026, 1, 1)
+    elif change == "names":
+        table["name"] = [f"name {number}" for number in range(60)]
     elif change == "one class":
         table["kind"] = "a"
     elif change == "a class of one":

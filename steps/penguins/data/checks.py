@@ -8,11 +8,13 @@ import pandas as pd
 
 from penguins.data.table import Table
 from penguins.errors import InputError
-from penguins.text import format_number, quote, suggestion
+from penguins.text import format_number, one_line, print_lines, quote, suggestion
 
 # The mean and the variance of larger numbers overflow a float.
 LARGEST = 1e150
 MOST_COLUMNS_LISTED, LONGEST_LIST = 20, 400
+# A column with so many different values, and with so many of them for its rows, holds no categories.
+FEWEST_IDENTIFIERS, LEAST_SHARE_OF_IDENTIFIERS = 10, 0.8
 
 
 def columns_in_use(**parameters: str | Iterable[str]) -> dict[str, str]:
@@ -90,6 +92,27 @@ def refuse_fractions(column: str, parameter: str, example: str) -> NoReturn:
         f"The {quote(parameter)} parameter must name a column of classes: text, booleans or whole numbers of at most 64 bits. "
         f"Got {quote(column)}, which holds {example}: predict numbers with ridge_search, or write the classes as text."
     )
+
+
+def require_categories(table: Table, parameter: str, columns: Sequence[str]) -> None:
+    """Print how many categories each of `columns` has that does not hold numbers.
+
+    Raises InputError that names the first one with nearly as many categories as rows: it holds names or free text.
+    """
+    categorical = [column for column in columns if column in (*table.texts, *table.codes)]
+    refuse_identifiers({column: len(set(table.frame[column])) for column in categorical}, len(table.frame), parameter)
+
+
+def refuse_identifiers(n_distinct: Mapping[str, int], n_rows: int, parameter: str) -> None:
+    """Raise InputError where a column, given its number of categories, has nearly as many as `n_rows`; else print them."""
+    for column, number in n_distinct.items():
+        if number >= FEWEST_IDENTIFIERS and number >= n_rows * LEAST_SHARE_OF_IDENTIFIERS:
+            raise InputError(
+                f"The {quote(parameter)} parameter must name columns of numbers or of categories. Got {quote(column)}, which "
+                f"has {number} different values in {n_rows} rows, as names and free text do: leave it out."
+            )
+    if n_distinct:
+        print_lines("categories: " + ", ".join(f"{one_line(column)} ({number})" for column, number in n_distinct.items()))
 
 
 def require_position(parameter: str, columns: Sequence[str]) -> None:

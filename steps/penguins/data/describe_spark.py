@@ -1,6 +1,5 @@
 """Describe the columns of the table of a Spark step, before it is known which of them it uses."""
 
-from pyspark import sql
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -8,7 +7,7 @@ from penguins.cli.read_options import DETECT, ReadOptions
 from penguins.data.auto import Column, Kind
 from penguins.data.describe import describe_columns
 from penguins.data.numbers import unread_numbers
-from penguins.data.spark_columns import quote_column, sample_texts, to_double_or_string
+from penguins.data.spark_columns import estimate_distinct, quote_column, sample_texts, to_double_or_string
 from penguins.data.spark_table import is_read_here, read_in_spark, refuse_spark_errors
 
 # What the columns of these types hold; those of all other types that a step takes hold numbers.
@@ -33,7 +32,7 @@ def _describe_in_spark(table: DataFrame, options: ReadOptions | None) -> list[Co
     for name, spark_type in table.dtypes:
         field = to_double_or_string(name, spark_type)
         counts.append(F.count(F.col(quote_column(name)) if field is None else field))
-        counts.append(F.lit(0) if field is None else _estimate_distinct(field))
+        counts.append(F.lit(0) if field is None else estimate_distinct(field))
         kinds.append("other" if field is None else KINDS.get(spark_type, "number"))
     notes = {
         name: f"which holds {found}"
@@ -45,9 +44,3 @@ def _describe_in_spark(table: DataFrame, options: ReadOptions | None) -> list[Co
         Column(name, kind, n_rows, n_rows - n_present, n_distinct, notes.get(name, ""))
         for name, kind, n_present, n_distinct in zip(table.columns, kinds, counted[::2], counted[1::2], strict=True)
     ]
-
-
-def _estimate_distinct(field: sql.Column) -> sql.Column:
-    """Count the distinct values: exactly where they are few, which `approx_count_distinct` does not promise."""
-    # A sketch takes no doubles, and the hash of a missing value would count.
-    return F.hll_sketch_estimate(F.hll_sketch_agg(F.when(field.isNotNull(), F.xxhash64(field))))

@@ -14,13 +14,13 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from penguins.cli.read_options import DETECT, ReadOptions
-from penguins.data.checks import LARGEST, refuse_beyond, refuse_fractions, refuse_infinite
+from penguins.data.checks import LARGEST, refuse_beyond, refuse_fractions, refuse_identifiers, refuse_infinite
 from penguins.data.column_types import LARGEST_CLASS
 from penguins.data.file_kinds import describe_name
 from penguins.data.lake_spark import require_no_lake_table
 from penguins.data.load import load_table, require_no_options
 from penguins.data.locate import BUNDLED, TABLE_NAME, table_name, uri_scheme
-from penguins.data.spark_columns import convert_columns, quote_column, require_read_spark_numbers
+from penguins.data.spark_columns import convert_columns, estimate_distinct, quote_column, require_read_spark_numbers
 from penguins.data.spark_csv import is_csv_name, read_spark_csv
 from penguins.data.table import print_dialect, print_left_out
 from penguins.errors import InputError
@@ -109,6 +109,16 @@ def require_spark_finite(table: SparkTable, parameter: str, columns: Sequence[st
     counts = table.frame.select(*[F.count_if(F.abs(F.col(quote_column(name))) > LARGEST) for name in numbers]).head() or ()
     for name, n_infinite in zip(numbers, counts, strict=True):
         refuse_infinite(n_infinite, table.rows, parameter, name)
+
+
+def require_spark_categories(table: SparkTable, parameter: str, columns: Sequence[str]) -> None:
+    """Print how many categories each of `columns` has that holds text; Spark estimates large numbers.
+
+    Raises InputError that names the first one with nearly as many categories as rows.
+    """
+    texts = [name for name in columns if name in table.texts]
+    counts = table.frame.select(*[estimate_distinct(F.col(quote_column(name))) for name in texts]).head() or ()
+    refuse_identifiers(dict(zip(texts, counts, strict=True)), table.rows, parameter)
 
 
 def require_spark_degrees(table: SparkTable, parameter: str, columns: Sequence[str]) -> None:

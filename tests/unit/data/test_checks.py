@@ -11,7 +11,9 @@ from input_tables import good_table, parquet_file, spoiled_table
 from penguins.data.checks import (
     LARGEST,
     columns_in_use,
+    refuse_identifiers,
     require_both_sides,
+    require_categories,
     require_classes,
     require_columns,
     require_finite,
@@ -59,6 +61,11 @@ RULES: dict[str, tuple[Callable[[], object], str]] = {
     "a column twice": (
         lambda: require_single_columns({"size": "features"}, ["size", "kind", "size"], "t.csv"),
         "The 'features' parameter must name columns that the table has once. Got 'size', which 't.csv' has 2 times: rename",
+    ),
+    "names of people as a feature": (
+        lambda: refuse_identifiers({"kind": 3, "name": 80}, 100, "features"),
+        "The 'features' parameter must name columns of numbers or of categories. Got 'name', which has 80 different values in "
+        "100 rows, as names and free text do: leave it out.",
     ),
     "the name of a result": (
         lambda: require_other_names({"size": "features", "eps": "group_by"}, ["eps", "silhouette"]),
@@ -170,11 +177,21 @@ def test_a_good_table_passes_every_check(tmp_path: Path, monkeypatch: pytest.Mon
     require_other_names(columns, ["prediction"])
     require_numbers(table, "features", ["size", "weight"])
     require_finite(table, "features", NAMES)
+    require_categories(table, "features", NAMES)
     require_variety(table, "size")
     require_rows(table, "cv", 60)
     require_classes(KINDS, "kind")
     require_split(KINDS, 0.05)
     require_both_sides(Counter(a=1, b=1), Counter(a=1, b=1), 0.5)
+
+
+def test_categories_are_printed_with_their_number(capsys: pytest.CaptureFixture[str]) -> None:
+    refuse_identifiers({"few rows": 9, "kind": 3, "plane": 79}, 100, "features")
+    refuse_identifiers({"one for each of nine rows": 9}, 9, "features")
+    refuse_identifiers({}, 100, "features")
+    assert capsys.readouterr().out == (
+        "categories: few rows (9), kind (3), plane (79)\ncategories: one for each of nine rows (9)\n"
+    )
 
 
 def test_the_largest_number_that_is_finite_has_a_finite_variance() -> None:
