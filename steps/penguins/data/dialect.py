@@ -23,7 +23,7 @@ QUOTE, APOSTROPHE = '"', "'"
 WINDOWS_BYTES = "penguins-windows-bytes"
 # Excel writes its separator into a first line like this.
 SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\r?\n?')
-DECIMAL_COMMA, POINT_NUMBER = re.compile(r"[+-]?\d+,\d+"), re.compile(r"[+-]?\d+\.\d+")
+DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 THOUSANDS_COMMA = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
 THOUSANDS_POINT = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+,\d+")
 CELL_NUMBER = re.compile(r"\s*[+-]?\d+([.,]\d+)*\s*")
@@ -165,11 +165,11 @@ def _find_separator(lines: Sequence[str], quotechar: str) -> str:
 def _find_decimal(rows: Sequence[Sequence[str]], sep: str, thousands: str) -> tuple[str, str]:
     """Return the decimal sign and that of thousands.
 
-    A comma is the decimal sign only if it cannot be anything else: the separator is another one, some number with a comma has
-    no groups of three digits behind it, and no number has a point.
+    A comma is the decimal sign only if it cannot be anything else: the separator is another one, and some number with a comma
+    has no groups of three digits behind it.
     """
     cells = [cell.strip() for row in rows for cell in row]
-    if sep == "," or thousands == "," or any(POINT_NUMBER.fullmatch(cell) for cell in cells):
+    if sep == "," or thousands == ",":
         return ".", thousands
     commas = [cell for cell in cells if DECIMAL_COMMA.fullmatch(cell)]
     grouped = [cell for cell in cells if THOUSANDS_POINT.fullmatch(cell)]

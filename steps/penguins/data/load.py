@@ -2,6 +2,7 @@
 
 import csv
 import lzma
+import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,7 +27,7 @@ from penguins.data.column_types import (
 from penguins.data.csv_file import CsvFile, open_csv, refuse_unreadable
 from penguins.data.file_kinds import is_parquet_file
 from penguins.data.locate import BUNDLED, BUNDLED_FILE, fetch_table, table_name
-from penguins.data.numbers import integer_pattern, number_parser, unread_numbers
+from penguins.data.numbers import CERTAIN_POINT, integer_pattern, number_parser, readings_of_columns, unread_numbers
 from penguins.data.table import Table, print_dialect, print_left_out
 from penguins.errors import InputError
 from penguins.resume.fingerprint import content_digest
@@ -204,12 +205,15 @@ def parse_numbers(values: pd.Series, options: ReadOptions) -> pd.Series:
         present = values.dropna()
         if not all(isinstance(value, str) for value in present):
             return values
-        texts, parse = present.unique(), number_parser(options)
-        numbers = {text: parse(text) for text in texts}
-        if None not in numbers.values() and len(texts):
-            values = _mapped_numbers(values, numbers, options)
-        elif set(texts) <= BOOLEANS.keys():
+        texts = present.unique()
+        if set(texts) <= BOOLEANS.keys():
             return values.map(BOOLEANS)
+        for reading in readings_of_columns(options):
+            numbers = {text: number_parser(reading)(text) for text in texts}
+            is_certain = reading == options or any(re.fullmatch(CERTAIN_POINT, text) for text in texts)
+            if None not in numbers.values() and is_certain:
+                values = _mapped_numbers(values, numbers, reading)
+                break
     if types.is_numeric_dtype(values) and (missing := na_numbers(options)):
         return values.mask(values.isin(missing))
     return values

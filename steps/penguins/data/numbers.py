@@ -4,12 +4,14 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from penguins.cli.read_options import ReadOptions
 from penguins.text import quote
 
+# A number with a point that cannot stand between thousands. Such ones decide how to read the others in its column.
+CERTAIN_POINT = r"[ \t]*[+-]?(?:[0-9]+\.(?:[0-9]{1,2}|[0-9]{4,})?|0*\.[0-9]*|[0-9]{4,}\.[0-9]*)(?:[eE][+-]?[0-9]+)?[ \t]*"
 # A text column with so many different numbers holds numbers; the texts in it are mistakes.
 FEWEST_NUMBERS = 10
 # Texts that people write for a missing value.
@@ -52,6 +54,14 @@ def number_parser(options: ReadOptions) -> Callable[[str], float | None]:
         return float(plain.replace(options.decimal or ".", "."))
 
     return parse
+
+
+def readings_of_columns(options: ReadOptions) -> list[ReadOptions]:
+    """Return how the numbers of a column may be written in a file of this dialect, the dialect itself first.
+
+    In a file with decimal commas, some columns may have points, which other programs wrote.
+    """
+    return [options, replace(options, decimal=".")] if options.decimal == "," and options.thousands != "." else [options]
 
 
 def integer_pattern(options: ReadOptions) -> re.Pattern[str]:

@@ -1,7 +1,7 @@
 """Read a CSV file with Spark, by the same rules as `csv_file` reads one on this machine."""
 
 import io
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
@@ -9,12 +9,12 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
-from penguins.cli.read_options import ReadOptions, na_numbers
+from penguins.cli.read_options import DETECT, ReadOptions, na_numbers
 from penguins.data.checks import require_columns, require_single_columns
 from penguins.data.csv_file import MISSING, Names, read_header, refuse_unreadable, repeated_columns
 from penguins.data.dialect import UTF_8, WINDOWS, WINDOWS_BYTES, Dialect, decode_windows_byte, find_options, separator_hint
 from penguins.data.load import BOOLEANS, refuse_errors
-from penguins.data.numbers import integer_pattern, number_pattern
+from penguins.data.numbers import CERTAIN_POINT, integer_pattern, number_pattern, readings_of_columns
 from penguins.data.spark_columns import quote_column
 from penguins.errors import InputError
 from penguins.text import quote
@@ -46,49 +46,63 @@ class SparkCsv:
         """
         wanted = list(columns)
         present = {name: self._present(name, name in names) for name in wanted}
-        kinds = self._kinds({name: field for name, field in present.items() if name not in names})
-        return self.frame.select(*[self._cast(present[name], kinds.get(name, "string")).alias(name) for name in wanted])
+        types = self._types({name: field for name, field in present.items() if name not in names})
+        return self.frame.select(*[self._cast(present[name], *types.get(name, TEXT)).alias(name) for name in wanted])
 
     def _present(self, name: str, is_name: bool) -> Column:
         """Return the text of a column, null where it stands for a missing value."""
         defaults = ([""] if is_name else MISSING) if self.options.keep_default_na else []
-        field = F.col(quote_column(name))
-        return F.when(~field.isin(*defaults, *self.options.na_values, ""), field) if defaults else field
+        field = F.coalesce(F.col(quote_column(name)), F.lit(""))
+        missing = [*defaults, *self.options.na_values]
+        return F.when(~field.isin(*missing), field) if missing else field
 
-    def _kinds(self, present: dict[str, Column]) -> dict[str, str]:
-        """Return for each column the type of its values, found in one pass over the file."""
-        if not present:
-            return {}
-        number = rf"^(?:{number_pattern(self.options.decimal, self.options.thousands)})\z"
-        whole = rf"^(?:{integer_pattern(self.options).pattern})\z"
-        counts = [
-            count
-            for field in present.values()
-            for count in (
-                F.count_if(~field.rlike(whole) | (F.length(field) > MOST_DIGITS)),
-                F.count_if(~field.rlike(number)),
-                F.count_if(~field.isin(*BOOLEANS)),
-            )
-        ]
-        found = list(self.frame.select(*counts).first() or ())
-        return {name: _kind(*found[3 * place : 3 * place + 3]) for place, name in enumerate(present)}
+    def _types(self, present: Mapping[str, Column]) -> dict[str, "ColumnType"]:
+        """Return the type of each column, found in one pass over the file."""
+        readings = readings_of_columns(self.options)
+        counts = [count for field in present.values() for count in _counts(field, readings)]
+        found = iter((self.frame.select(*counts).first() or ()) if counts else ())
+        return {name: _column_type([next(found) for _ in range(1 + 3 * len(readings))], readings) for name in present}
 
-    def _cast(self, field: Column, kind: str) -> Column:
+    def _cast(self, field: Column, kind: str, reading: ReadOptions) -> Column:
+        """Convert the texts of a column to its type; numbers are written as `reading` says."""
         if kind in ("bigint", "double"):
-            plain = F.replace(field, F.lit(self.options.thousands), F.lit("")) if self.options.thousands else field
-            number = F.replace(plain, F.lit(self.options.decimal), F.lit(".")).cast(kind)
-            missing = na_numbers(self.options)
+            plain = F.replace(field, F.lit(reading.thousands), F.lit("")) if reading.thousands else field
+            number = F.replace(plain, F.lit(reading.decimal), F.lit(".")).cast(kind)
+            missing = na_numbers(reading)
             return F.when(~number.isin(*missing), number) if missing else number
         return F.lower(field).cast("boolean") if kind == "boolean" else field
 
 
-def _kind(n_not_whole: int, n_not_number: int, n_not_boolean: int) -> str:
-    """Return the type of a column, of which so many values are not of each type."""
-    if not n_not_whole:
-        return "bigint"
-    if not n_not_number:
-        return "double"
-    return "string" if n_not_boolean else "boolean"
+# The type of a column in Spark, and how its numbers are written.
+ColumnType = tuple[str, ReadOptions]
+TEXT: ColumnType = ("string", DETECT)
+
+
+def _counts(field: Column, readings: Sequence[ReadOptions]) -> list[Column]:
+    """Count the values of a column that are no booleans, and for each reading of its numbers three more kinds.
+
+    These are the values that are no whole numbers, those that are no numbers, and those whose point is certainly a decimal one.
+    """
+    counts = [F.count_if(~field.isin(*BOOLEANS))]
+    for reading in readings:
+        whole = field.rlike(_whole(integer_pattern(reading).pattern)) & (F.length(field) <= MOST_DIGITS)
+        number = field.rlike(_whole(number_pattern(reading.decimal, reading.thousands)))
+        counts += [F.count_if(~whole), F.count_if(~number), F.count_if(field.rlike(_whole(CERTAIN_POINT)))]
+    return counts
+
+
+def _whole(pattern: str) -> str:
+    """Return the pattern as one of the whole text in Java."""
+    return rf"^(?:{pattern})\z"
+
+
+def _column_type(counts: Sequence[int], readings: Sequence[ReadOptions]) -> ColumnType:
+    """Return the type of a column with these counts of `_counts`."""
+    for place, reading in enumerate(readings):
+        n_not_whole, n_not_number, n_certain = counts[1 + 3 * place : 4 + 3 * place]
+        if not n_not_number and (place == 0 or n_certain):
+            return "double" if n_not_whole else "bigint", reading
+    return TEXT if counts[0] else ("boolean", DETECT)
 
 
 def is_csv_name(path: str) -> bool:

@@ -92,7 +92,7 @@ def test_pandas_and_spark_read_the_same_rows(store: Store, session: SparkSession
 
 
 def as_comparable(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame.astype({"größe": float, "wert": float, "ja": str, "ort": str, "art": str})
+    return frame.astype({"größe": float, "wert": float, "ja": float, "ort": str, "art": str})
 
 
 UNREAD: dict[str, tuple[str, ReadOptions, str]] = {
@@ -131,6 +131,33 @@ def test_a_mark_for_a_missing_value_is_missing_however_it_is_written(store: Stor
         table = load_spark_table(session, Path("t.csv").absolute().as_uri(), {"a": "features", "b": "features"}, [], read=read)
     assert sorted(row["a"] for row in table.frame.collect()) == [1.5, 2.5]
     assert table.left_out == 2
+
+
+MIXED = "a;b;c;d\n1,5;2.5;1.234;1,5\n-2,25;-12;5.678;2.5\n"
+
+
+def test_columns_with_points_are_read_beside_those_with_commas(store: Store, session: SparkSession) -> None:
+    Path("t.csv").write_text(MIXED)
+    uri = Path("t.csv").absolute().as_uri()
+    columns = {"a": "features", "b": "features"}
+    assert load_table("t.csv", columns).frame.to_dict("list") == {"a": [1.5, -2.25], "b": [2.5, -12.0]}
+    with mlflow.start_run():
+        table = load_spark_table(session, uri, columns, [])
+        assert sorted(map(tuple, table.frame.collect())) == [(-2.25, -12.0), (1.5, 2.5)]
+    for name in "cd":  # a point between thousands or a decimal one, and both signs in one column
+        with pytest.raises(InputError, match="which holds numbers with"):
+            load_table("t.csv", {name: "features"})
+        with pytest.raises(InputError, match="which holds numbers with"), mlflow.start_run():
+            load_spark_table(session, uri, {name: "features"}, [])
+
+
+def test_without_the_usual_marks_only_those_that_are_said_are_missing(store: Store, session: SparkSession) -> None:
+    Path("t.csv").write_text("a,b\nNA,1\n?,2\n,3\n")
+    read = ReadOptions(keep_default_na=False, na_values=("?",))
+    assert load_table("t.csv", {"a": "features"}, read=read).frame["a"].tolist() == ["NA", ""]
+    with mlflow.start_run():
+        table = load_spark_table(session, Path("t.csv").absolute().as_uri(), {"a": "features"}, [], read=read)
+    assert sorted(row["a"] for row in table.frame.collect()) == ["", "NA"]
 
 
 def test_columns_that_are_not_in_use_may_be_written_in_any_way(store: Store) -> None:

@@ -90,7 +90,7 @@ DECIMALS = {
     "decimal commas and points between thousands": ("a;b\n1.234,5;2\n2;3\n", ",", "."),
     "commas that may be between thousands": ("a;b\n1,234;2\n5,678;3\n", ".", ""),
     "commas that may be between thousands beside others": ("a;b\n1,234;0,5\n5,678;3\n", ",", ""),
-    "commas and points": ("a;b\n1,5;2.5\n", ".", ""),
+    "commas and points": ("a;b\n1,5;2.5\n", ",", ""),
     "quoted decimal commas in a file with commas": ('a,b\n"1,5",2\n', ".", ""),
     "no numbers": ("a;b\nx, y;z\n", ".", ""),
 }
