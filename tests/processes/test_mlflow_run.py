@@ -91,6 +91,22 @@ def test_logged_models_are_loaded_in_another_process_outside_the_repository(whol
     assert done.stdout.split("\n") == ["0.92", "(333,)", "1", "{'Adelie'}", ""], done.stderr
 
 
+def test_how_a_table_is_written_survives_the_command_line(store: Store, tmp_path: Path) -> None:
+    rows = "".join(f"{place},5;{2 * place}'000,5;'\n" for place in range(30))
+    (tmp_path / "t.csv").write_bytes(f"größe;wert;'\n{rows}?;1;'\n".encode("cp1252"))
+    read = """{sep: ";", decimal: ",", thousands: "'", na_values: ["?", -200]}"""
+    done = mlflow_run(
+        str(PROJECT), "-e", "ridge_search", "-P", f"data={tmp_path}/t.csv", "-P", "target=wert", "-P", "features=größe",
+        "-P", f"read={read}", "--env-manager", "local", "--experiment-name", "penguins",
+        folder=tmp_path, MLFLOW_TRACKING_URI=store.uri,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    run = store.only("ridge_search")
+    assert (run.data.metrics["n_rows"], run.data.metrics["n_rows_left_out"]) == (30, 1)
+    assert run.data.metrics["best_cv_score"] > -10_000  # a line of numbers up to 58,000, but for the penalty
+    assert '"encoding": "cp1252"' in run.data.params["read_as"]
+
+
 def test_a_bad_parameter_fails_the_run_with_its_line(store: Store, tmp_path: Path) -> None:
     done = mlflow_run(
         str(PROJECT), "-e", "dbscan_sweep", "-P", "eps=0.5,-1", "--env-manager", "local", "--experiment-name", "penguins",

@@ -212,7 +212,7 @@ def to_text(value: Any) -> str:
     if isinstance(value, float):
         return format_number(value)
     if isinstance(value, Mapping):
-        return json.dumps(value, ensure_ascii=False)
+        return json.dumps(value, ensure_ascii=False, default=str)
     if isinstance(value, list | tuple):
         if not value:
             return ""

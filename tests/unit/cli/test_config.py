@@ -33,11 +33,15 @@ def test_values_are_read_as_texts(entries: dict[str, dict[str, object]]) -> None
     Path("config.yaml").write_text(
         "ridge_search: {cv: 3, alphas: [0.10, 1], features: [size, 'a,b'], target: weight}\ndbscan_sweep: {resume: true}\n"
         "hdbscan_sweep: {group_by: [country, month]}\n"
+        'kmeans_sweep: {read: {sep: ";", na_values: ["?", -200]}}\n'
+        'logistic_regression: {target: kind, read: ""}\n'
     )
     assert read_config("config.yaml", entries) == {
         "ridge_search": {"cv": "3", "alphas": "0.1,1", "features": '["size", "a,b"]', "target": "weight"},
         "dbscan_sweep": {"resume": "true"},
         "hdbscan_sweep": {"group_by": "country,month"},
+        "kmeans_sweep": {"read": '{"sep": ";", "na_values": ["?", -200]}'},
+        "logistic_regression": {"target": "kind", "read": ""},
     }
 
 
@@ -45,6 +49,8 @@ def test_values_are_read_as_texts(entries: dict[str, dict[str, object]]) -> None
     ("text", "rule"),
     [
         (None, "No such file"),
+        ("ridge_search: {target: {a: b}}\n", "with {'a': 'b'} for 'target' of ridge_search: write a text"),
+        ('ridge_search: {target: a, read: {sep: ";", sep: ","}}\n', "it has 'sep' more than once"),
         ("{", "while parsing"),
         ("", "which holds something else"),
         ("null", "which holds something else"),
@@ -104,6 +110,8 @@ def test_what_is_no_file_is_refused(entries: dict[str, dict[str, object]], confi
         ("ridge_search", "seed", "some", "an integer in"),
         ("ridge_search", "cv", "1", "an integer in"),
         ("spark_logistic_regression", "max_iter", "[1, 2]", "an integer in"),
+        ("dbscan_sweep", "read", "{sep: }", "a mapping with names of pandas.read_csv"),
+        ("dbscan_sweep", "read", "{skiprows: 2020-01-31}", "a mapping with names of pandas.read_csv"),
     ],
 )
 def test_a_value_that_breaks_the_rule_of_its_step_is_refused(
