@@ -55,7 +55,7 @@ class CsvFile:
             return separator_hint(file, self.dialect.options, len(self.header))
 
     def read(self, names: Sequence[str] = ()) -> pd.DataFrame:
-        """Return all columns: as pandas types them if numbers are written plainly, else as texts; those in `names` as texts.
+        """Return all columns as pandas types them, but those in `names` as texts; all as texts with signs between thousands.
 
         Raises InputError where a row has more or fewer fields than the header.
         """
@@ -77,7 +77,9 @@ class CsvFile:
                     file,
                     keep_default_na=False,
                     na_values={column: of_names if column in names else missing for column in self.columns},
-                    dtype=dict.fromkeys(names if self.dialect.is_plain else self.columns, str),
+                    # With signs between thousands, pandas would take 31.12.2020 for a number.
+                    dtype=dict.fromkeys(self.columns if options.thousands else names, str),
+                    decimal=options.decimal,
                     low_memory=False,
                     **_arguments(self.dialect),
                 )

@@ -57,11 +57,6 @@ class Dialect:
     errors: str = "strict"
     has_null_byte: bool = False
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether numbers are written as Python writes them."""
-        return self.options.decimal == "." and not self.options.thousands
-
     def __str__(self) -> str:
         """Write what was found or said as a JSON mapping of pandas' names, except what is always so."""
         return str(self.options)
