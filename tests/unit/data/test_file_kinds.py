@@ -4,6 +4,7 @@ import io
 import json
 import shlex
 import sqlite3
+import time
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -171,3 +172,14 @@ def test_a_parquet_file_is_recognised_whatever_its_name() -> None:
     assert is_parquet_file(Path(file(content.getvalue(), "t.dat")()))
     assert not is_parquet_file(Path(file(GOOD_CSV, "t.parquet")()))
     assert not is_parquet_file(Path(file("", "empty")()))
+
+
+def test_a_header_of_many_shares_takes_no_time() -> None:
+    began = time.perf_counter()
+    assert describe_kind(Path("t.csv"), b"% men, " * 500) == ""
+    assert time.perf_counter() - began < 1
+
+
+def test_arff_is_recognised_after_comments_and_blank_lines() -> None:
+    for start in (b"@relation x\n", b"% a % b\n%\r\n\n  % c\n\n@RELATION x\n"):
+        assert "is an ARFF file" in describe_kind(Path("t.arff"), start)
