@@ -209,12 +209,13 @@ def parse_numbers(values: pd.Series, options: ReadOptions) -> pd.Series:
         if set(texts) <= BOOLEANS.keys():
             return values.map(BOOLEANS)
         for reading in readings_of_columns(options):
-            numbers = {text: number_parser(reading)(text) for text in texts}
+            parse = number_parser(reading)
+            numbers = {text: parse(text) for text in texts}
             is_certain = reading == options or any(re.fullmatch(CERTAIN_POINT, text) for text in texts)
             if None not in numbers.values() and is_certain:
                 values = _mapped_numbers(values, numbers, reading)
                 break
-    if types.is_numeric_dtype(values) and (missing := na_numbers(options)):
+    if types.is_numeric_dtype(values) and not types.is_bool_dtype(values) and (missing := na_numbers(options)):
         return values.mask(values.isin(missing))
     return values
 
