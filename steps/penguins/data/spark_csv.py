@@ -110,7 +110,7 @@ def _column_type(counts: Sequence[int], readings: Sequence[ReadOptions]) -> Colu
 
 def is_csv_name(path: str) -> bool:
     """Tell whether the file at `path` is CSV by the end of its name."""
-    return path.lower().removesuffix(".gz").endswith(CSV_NAMES)
+    return path.lower().removesuffix(".gz").removesuffix(".bz2").endswith(CSV_NAMES)
 
 
 def read_spark_csv(
