@@ -79,9 +79,10 @@ CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 ZIP_MAGIC, TAR_MAGIC, TAR_PLACE = b"PK\x03\x04", b"ustar", 257
 # Signs that a file which begins like a zip is a workbook: the names of its first members.
 WORKBOOK = re.compile(rb"\[Content_Types\]\.xml|xl/|_rels/\.rels|application/vnd\.oasis")
-HTML = re.compile(rb"<!doctype html|<html|<head|<body", re.IGNORECASE)
-ARFF = re.compile(rb"(%.*\s+)*@relation\s", re.IGNORECASE)
-XML = re.compile(rb"<\?xml|<\w+[\s>]")
+HTML = re.compile(rb"<!doctype html|<(html|head|body)\b", re.IGNORECASE)
+ARFF = re.compile(rb"(%[^\r\n]*[\r\n]\s*)*@relation\s", re.IGNORECASE)
+# Not a header such as <DATE>,<OPEN>,<CLOSE>, which programs for stock prices write.
+XML = re.compile(rb"<\?xml|<[\w:.-]+(\s[^<>]*)?>(?! *[,;\t|])")
 JSON_OBJECT = re.compile(rb'\{\s*("(?:[^"\\]|\\.)*"\s*:|\})')
 JSON_LIST = re.compile(rb'\[\s*([\[{\]]|("(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*|true|false|null)\s*[,\]]\s)')
 SECOND_OBJECT = re.compile(rb"\}\s*\n\s*\{")

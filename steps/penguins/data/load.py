@@ -74,13 +74,7 @@ def load_table(
             f"The 'data' parameter must name a table with rows that miss no value in {', '.join(columns)}. "
             f"Got {quote(data)}, which has {len(everything)} rows and none that is complete."
         )
-    converters = dict.fromkeys(codes or (), to_codes) | {classes: to_classes} | dict.fromkeys(names, _to_names)
-    frame = pd.DataFrame(
-        {
-            column: converters.get(column, to_numbers_or_text)(complete[column], column, parameter)
-            for column, parameter in columns.items()
-        }
-    )
+    frame = _convert(complete, columns, names, classes, codes or ())
     numeric = [column for column in columns if types.is_numeric_dtype(frame[column]) and column != classes]
     of_codes = [column for column in numeric if column in (codes or ())]
     if data != BUNDLED:
@@ -96,6 +90,19 @@ def load_table(
         texts=[column for column in columns if column not in numeric],
         codes=of_codes,
         read_as=str(options or ""),
+    )
+
+
+def _convert(
+    complete: pd.DataFrame, columns: Mapping[str, str], names: Sequence[str], classes: str, codes: Sequence[str]
+) -> pd.DataFrame:
+    """Convert the columns of complete rows into the types that the steps work with."""
+    converters = dict.fromkeys(codes, to_codes) | {classes: to_classes} | dict.fromkeys(names, _to_names)
+    return pd.DataFrame(
+        {
+            column: converters.get(column, to_numbers_or_text)(complete[column], column, parameter)
+            for column, parameter in columns.items()
+        }
     )
 
 
@@ -209,12 +216,13 @@ def parse_numbers(values: pd.Series, options: ReadOptions) -> pd.Series:
         if set(texts) <= BOOLEANS.keys():
             return values.map(BOOLEANS)
         for reading in readings_of_columns(options):
-            numbers = {text: number_parser(reading)(text) for text in texts}
+            parse = number_parser(reading)
+            numbers = {text: parse(text) for text in texts}
             is_certain = reading == options or any(re.fullmatch(CERTAIN_POINT, text) for text in texts)
             if None not in numbers.values() and is_certain:
                 values = _mapped_numbers(values, numbers, reading)
                 break
-    if types.is_numeric_dtype(values) and (missing := na_numbers(options)):
+    if types.is_numeric_dtype(values) and not types.is_bool_dtype(values) and (missing := na_numbers(options)):
         return values.mask(values.isin(missing))
     return values
 

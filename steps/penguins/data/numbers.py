@@ -22,10 +22,15 @@ MARKERS = frozenset(
     )
 )
 MOST_MARKERS_LISTED, MOST_TEXTS_LOOKED_AT = 5, 10_000
+# A longer text is no number or date that people write, and may take very long to compare.
+LONGEST_LOOK = 60
 CURRENCY = r"(?:US\$|[$€£¥₹₽₩₺]|USD|EUR|GBP|CHF|JPY)"
 BLANK_OR_APOSTROPHE = "[ \u00a0\u202f'’]"
 DIGITS = rf"(?:\d{{1,3}}(?:(?:[,.]|{BLANK_OR_APOSTROPHE})\d{{3}})+(?:[.,]\d+)?|\d+(?:[.,]\d*)?|[.,]\d+)(?:e[+-]?\d+)?"
-MONTH = r"(?:jan|feb|mar|mär|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez)[a-zä]*\.?"
+MONTH = (
+    r"(?:jan(?:uary|uar)?|feb(?:ruary|ruar)?|mar(?:ch)?|mär(?:z)?|apr(?:il)?|may|mai|june?|juni?|july?|juli?|aug(?:ust)?"
+    r"|sept?(?:ember)?|o[ck]t(?:ober)?|nov(?:ember)?|de[cz](?:ember)?)\.?"
+)
 CLOCK = r"\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?:\s?[ap]\.?m\.?)?(?:\s?(?:z|utc|[+-]\d{2}:?\d{2}))?"
 DAY = (
     r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](?:\d{4}|\d{2})|\d{4}-(?:0\d|1[0-2])"
@@ -84,7 +89,9 @@ class Look:
     fewest_values: int = 1
 
     def matches(self, text: str) -> bool:
-        return re.fullmatch(rf"\s*(?:{self.pattern})\s*", text, re.IGNORECASE) is not None
+        # Several parts of a pattern may take the same blanks, so that it must not meet many of them: a column may be padded.
+        plain = " ".join(text.split())
+        return len(plain) <= LONGEST_LOOK and re.fullmatch(self.pattern, plain, re.IGNORECASE) is not None
 
 
 COMMA_DECIMAL = Look("numbers with a decimal comma", r"[+-]?\d*,\d+(?:e[+-]?\d+)?", 'pass read={decimal: ","}')

@@ -1,5 +1,6 @@
 """Read a CSV file with Spark, by the same rules as `csv_file` reads one on this machine."""
 
+import codecs
 import io
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext
@@ -25,6 +26,8 @@ MOST_DIGITS = 18
 CSV_NAMES = (".csv", ".tsv", ".tab", ".txt")
 # The name of latin-1 in Spark, which does not know Windows-1252: its signs are put in afterwards.
 LATIN_1 = "ISO-8859-1"
+# Spark's names of the encodings that it reads here, by Python's.
+SPARK_ENCODINGS = {"utf-8": "UTF-8", "utf-8-sig": "UTF-8", "ascii": "UTF-8", "iso8859-1": LATIN_1, WINDOWS: LATIN_1}
 CONTROL_SIGNS = "".join(map(chr, range(0x80, 0xA0)))
 WINDOWS_SIGNS = "".join(map(decode_windows_byte, range(0x80, 0xA0)))
 
@@ -52,7 +55,7 @@ class SparkCsv:
     def _present(self, name: str, is_name: bool) -> Column:
         """Return the text of a column, null where it stands for a missing value."""
         defaults = ([""] if is_name else MISSING) if self.options.keep_default_na else []
-        field = F.coalesce(F.col(quote_column(name)), F.lit(""))
+        field = F.coalesce(F.col(quote_column(name)), F.lit(""))  # Spark reads null where nothing stands between separators
         missing = [*defaults, *self.options.na_values]
         return F.when(~field.isin(*missing), field) if missing else field
 
@@ -107,7 +110,7 @@ def _column_type(counts: Sequence[int], readings: Sequence[ReadOptions]) -> Colu
 
 def is_csv_name(path: str) -> bool:
     """Tell whether the file at `path` is CSV by the end of its name."""
-    return path.lower().removesuffix(".gz").endswith(CSV_NAMES)
+    return path.lower().removesuffix(".gz").removesuffix(".bz2").endswith(CSV_NAMES)
 
 
 def read_spark_csv(
@@ -131,6 +134,7 @@ def open_spark_csv(session: SparkSession, uri: str, read: ReadOptions) -> SparkC
 
     Raises InputError where it holds null bytes, or is written in a way that Spark cannot read.
     """
+    _require_spark_encoding(uri, read.encoding)
     lines = session.read.text(uri)
     value = F.col("value")
     n_invalid, n_null = lines.select(
@@ -139,6 +143,8 @@ def open_spark_csv(session: SparkSession, uri: str, read: ReadOptions) -> SparkC
     if n_null:
         refuse_unreadable(uri, "it holds null bytes, as UTF-16 and binary files do: save it as CSV in UTF-8, or as Parquet.")
     sample = b"\n".join(bytes(row[0]) for row in lines.select(value.cast("binary")).take(LINES_IN_SAMPLE)) + b"\n"
+    if n_invalid and _is_utf_8(read.encoding):
+        refuse_unreadable(uri, f"it is not written in {read.encoding}: leave encoding out of read, or give another one.")
     encoding = read.encoding or (WINDOWS if n_invalid else UTF_8)
     with refuse_errors(uri):
         dialect = _dialect(sample, replace(read, encoding=encoding), bool(read.encoding))
@@ -149,7 +155,23 @@ def open_spark_csv(session: SparkSession, uri: str, read: ReadOptions) -> SparkC
             "first line: give the file to pandas first (a path of this machine), or write it without these lines."
         )
     hint = separator_hint(io.BytesIO(sample), dialect.options, len(header))
-    return SparkCsv(_texts(session, uri, dialect.options, columns), dialect.options, header, columns, hint)
+    return SparkCsv(_texts(session, uri, dialect, columns), dialect.options, header, columns, hint)
+
+
+def _spark_encoding(encoding: str) -> str:
+    return SPARK_ENCODINGS.get(codecs.lookup(encoding).name, "")
+
+
+def _is_utf_8(encoding: str) -> bool:
+    return bool(encoding) and _spark_encoding(encoding) == SPARK_ENCODINGS[UTF_8]
+
+
+def _require_spark_encoding(uri: str, encoding: str) -> None:
+    if encoding and not _spark_encoding(encoding):
+        raise InputError(
+            "The 'read' parameter must name utf-8, latin-1 or cp1252 as the encoding of a file that Spark reads. "
+            f"Got {quote(encoding)} for {quote(uri)}: write the file in UTF-8."
+        )
 
 
 def _dialect(sample: bytes, read: ReadOptions, is_given: bool) -> Dialect:
@@ -158,8 +180,8 @@ def _dialect(sample: bytes, read: ReadOptions, is_given: bool) -> Dialect:
     return Dialect(find_options(sample.decode(codec, errors="replace" if is_given else errors), read), codec, errors)
 
 
-def _texts(session: SparkSession, uri: str, options: ReadOptions, columns: Names) -> DataFrame:
-    is_windows = options.encoding.lower() in (WINDOWS, "windows-1252")
+def _texts(session: SparkSession, uri: str, dialect: Dialect, columns: Names) -> DataFrame:
+    options = dialect.options
     reader = session.read.options(
         header=True,
         mode="FAILFAST",
@@ -169,12 +191,17 @@ def _texts(session: SparkSession, uri: str, options: ReadOptions, columns: Names
         quote=options.quote,
         escape=options.quote,
         ignoreLeadingWhiteSpace=options.skipinitialspace,
-        encoding=LATIN_1 if is_windows or options.encoding.lower() in ("latin-1", "latin1") else options.encoding,
+        encoding=_spark_encoding(options.encoding),
     )
     frame = reader.schema(StructType([StructField(name, StringType()) for name in columns])).csv(uri)
-    if is_windows:
-        fields = [quote_column(name) for name in columns]
-        return frame.select(
-            *[F.translate(field, CONTROL_SIGNS, WINDOWS_SIGNS).alias(name) for field, name in zip(fields, columns, strict=True)]
-        )
-    return frame
+    if codecs.lookup(options.encoding).name != WINDOWS:
+        return frame
+    decoded = {name: _decode_windows(F.col(quote_column(name)), dialect.errors == WINDOWS_BYTES) for name in columns}
+    return frame.select(*[field.alias(name) for name, field in decoded.items()])
+
+
+def _decode_windows(field: Column, may_be_utf_8: bool) -> Column:
+    """Turn a text that was read as latin-1 into what it is in Windows-1252, or in UTF-8 if it may be and is so."""
+    windows = F.translate(field, CONTROL_SIGNS, WINDOWS_SIGNS)
+    utf_8 = F.encode(field, LATIN_1).cast("string")
+    return F.when(F.is_valid_utf8(utf_8), utf_8).otherwise(windows) if may_be_utf_8 else windows

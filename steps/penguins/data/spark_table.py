@@ -191,7 +191,8 @@ def _load_in_spark(
     with refuse_spark_errors(data):
         everything, options = read_in_spark(session, data, read, columns, names)
         selected = everything.select(*convert_columns(everything, columns, names, classes))
-        frame = selected.dropna()
+        # dropna misreads a name with a dot or a backtick.
+        frame = selected.toDF(*map(str, range(len(columns)))).dropna().toDF(*columns)
         n_missing = _count_missing(selected)
         total = n_missing.pop(TOTAL)
         rows, n_names, digest = _count_rows(frame, columns, names)

@@ -160,6 +160,41 @@ def test_without_the_usual_marks_only_those_that_are_said_are_missing(store: Sto
     assert sorted(row["a"] for row in table.frame.collect()) == ["", "NA"]
 
 
+ALIKE: dict[str, tuple[bytes, ReadOptions, list[tuple[object, str]]]] = {
+    "UTF-8 with a few bytes of Windows": (
+        "a,b\n1,café\n2,".encode() + b"caf\xe9\n3,\x80\n", DETECT, [(1.0, "café"), (2.0, "café"), (3.0, "€")]
+    ),
+    "Windows-1252 that is said": (b"a,b\n1,\xc3\xa9\n", ReadOptions(encoding="windows-1252"), [(1.0, "Ã©")]),
+    "UTF-8 under another name": ("a,b\n1,é\n".encode("utf-8-sig"), ReadOptions(encoding="utf-8-sig"), [(1.0, "é")]),
+    "a mark that is a number": (b"a,b\nTrue,x\nFalse,y\n", ReadOptions(na_values=("1",)), [(1.0, "x"), (0.0, "y")]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ALIKE)
+def test_pandas_and_spark_give_the_same_cells(store: Store, session: SparkSession, case: str) -> None:
+    content, read, rows = ALIKE[case]
+    Path("t.csv").write_bytes(content)
+    columns = {"a": "features", "b": "features"}
+    here = load_table("t.csv", columns, read=read).frame
+    assert list(here.itertuples(index=False, name=None)) == rows
+    with mlflow.start_run():
+        there = load_spark_table(session, Path("t.csv").absolute().as_uri(), columns, [], read=read)
+    assert [tuple(row) for row in there.frame.collect()] == rows
+
+
+def test_an_encoding_that_spark_or_the_file_does_not_have_is_refused(store: Store, session: SparkSession) -> None:
+    Path("t.csv").write_bytes(b"a,b\n1,\xe9\n")
+    refusals = {
+        "utf8": "it is not written in utf8: leave encoding out",
+        "cp1251": "must name utf-8, latin-1 or cp1252",
+    }
+    for encoding, message in refusals.items():
+        with pytest.raises(InputError, match=message), mlflow.start_run():
+            load_spark_table(
+                session, Path("t.csv").absolute().as_uri(), {"a": "features"}, [], read=ReadOptions(encoding=encoding)
+            )
+
+
 def test_columns_that_are_not_in_use_may_be_written_in_any_way(store: Store) -> None:
     header = "a,größe,Why?,Why?\n".encode()
     Path("t.csv").write_bytes(header + "1,ä,x,y\n".encode() + "2,ü,é,y\n".encode("latin-1"))

@@ -1,5 +1,6 @@
 """Tables in Spark: read through pandas, or by Spark itself from its catalogue and from URIs."""
 
+import bz2
 import gzip
 from collections.abc import Callable
 from pathlib import Path
@@ -56,6 +57,10 @@ def uri_of(make: Recipe) -> Recipe:
     return lambda: Path(make()).absolute().as_uri()
 
 
+def csv_of_bzip2() -> str:
+    return file(bz2.compress(Path(csv_file()).read_bytes()), "t.csv.bz2")()
+
+
 def compressed_csv() -> str:
     return file(gzip.compress(Path(csv_file()).read_bytes()), "t.csv.gz")()
 
@@ -66,6 +71,7 @@ FORMS: dict[str, Recipe] = {
     "an artifact": artifact,
     "the URI of a CSV file": uri_of(csv_file),
     "the URI of a compressed CSV file": uri_of(compressed_csv),
+    "the URI of a CSV file of bzip2": uri_of(csv_of_bzip2),
     "the URI of a folder of Parquet files": uri_of(parquet_folder),
 }
 
@@ -260,3 +266,14 @@ def test_a_good_table_passes_every_check(store: Store, session: SparkSession) ->
 @pytest.mark.parametrize("name", ["a.b", "back`tick", "*", "${x}", " x "])
 def test_a_quoted_column_is_found_whatever_its_name(session: SparkSession, name: str) -> None:
     assert session.createDataFrame([(1,)], [name]).select(quote_column(name)).columns == [name]
+
+
+@pytest.mark.parametrize("name", ["a.b", "back`tick", "*", "${x}", " x "])
+def test_spark_reads_a_column_whatever_its_name(store: Store, session: SparkSession, name: str) -> None:
+    rows = pd.DataFrame({name: [1.0, None, 3.0], "kind": ["a", "b", None]})
+    rows.to_csv("t.csv", index=False)
+    session.createDataFrame(rows).createOrReplaceTempView("named")
+    for data in (Path("t.csv").absolute().as_uri(), "named"):
+        with mlflow.start_run():
+            table = load_spark_table(session, data, {name: "features", "kind": "target"}, [])
+        assert (table.frame.columns, table.frame.collect(), table.left_out) == ([name, "kind"], [(1.0, "a")], 2)

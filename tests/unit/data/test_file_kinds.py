@@ -4,6 +4,7 @@ import io
 import json
 import shlex
 import sqlite3
+import time
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -35,6 +36,9 @@ TABLES: dict[str, tuple[str, bytes]] = {
     "a header that begins like Parquet's": ("t.csv", b"PAR1,PAR2\n1,2\n"),
     "a header that begins like bzip2's": ("t.csv", b"BZh,x\n1,2\n"),
     "a header that is a comparison": ("t.csv", b"<5,>=5\n1,2\n"),
+    "a header in angle brackets": ("t.csv", b"<DATE>,<OPEN>,<CLOSE>\n1,2,3\n"),
+    "a header in angle brackets with tabs": ("t.csv", b"<DATE>\t<OPEN>\n1\t2\n"),
+    "a header of headings": ("t.csv", b"<heading>,x\n1,2\n"),
     "UTF-16": ("t.csv", GOOD_CSV.encode("utf-16")),
 }
 OTHERS: dict[str, tuple[str, bytes, str]] = {
@@ -46,6 +50,7 @@ OTHERS: dict[str, tuple[str, bytes, str]] = {
     "JSON lines of Windows": ("t.jsonl", LINES.replace("\n", "\r\n").encode(), "lines=True"),
     "HTML": ("t.csv", b"\n<!DOCTYPE html>\n<html>", "is a page of HTML, perhaps an error of the server"),
     "HTML in capitals": ("t.csv", b"<HTML><body>404", "is a page of HTML"),
+    "XML without a declaration": ("t.csv", b'<rows n="2">\n\t<row>1</row>', "is XML: "),
     "XML": ("t.csv", b'<?xml version="1.0"?><Error>', "is XML: "),
     "old Excel": ("t.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\0", "is an Excel file: save its sheet as CSV"),
     "Avro": ("t.csv", b"Obj\x01\x04", "is an Avro file"),
@@ -171,3 +176,14 @@ def test_a_parquet_file_is_recognised_whatever_its_name() -> None:
     assert is_parquet_file(Path(file(content.getvalue(), "t.dat")()))
     assert not is_parquet_file(Path(file(GOOD_CSV, "t.parquet")()))
     assert not is_parquet_file(Path(file("", "empty")()))
+
+
+def test_a_header_of_many_shares_takes_no_time() -> None:
+    began = time.perf_counter()
+    assert describe_kind(Path("t.csv"), b"% men, " * 500) == ""
+    assert time.perf_counter() - began < 1
+
+
+def test_arff_is_recognised_after_comments_and_blank_lines() -> None:
+    for start in (b"@relation x\n", b"% a % b\n%\r\n\n  % c\n\n@RELATION x\n"):
+        assert "is an ARFF file" in describe_kind(Path("t.arff"), start)

@@ -1,6 +1,7 @@
 """Numbers as tables write them, and texts that look like numbers or dates."""
 
 import re
+import time
 
 import pytest
 
@@ -50,6 +51,7 @@ LOOKS: list[tuple[list[str], str]] = [
     (["2020-01-31T10:00:00Z"], "dates"),
     (["Jan 5, 2020", "February 7, 2021"], "dates"),
     (["5-Mar-99"], "dates"),
+    (["Sept 5, 2020", "5. Juni 2021", "Dezember 2020", "Okt-20"], "dates"),
     (["18.00.00", "19.00.00"], "dates"),
     (["10:30", "11:45"], "times of day"),
     (UNIT, "numbers with a unit, for example '0 kg'"),
@@ -74,7 +76,7 @@ CATEGORIES = [
     ["north", "south"], ["1st", "2nd", "3rd"], ["18-25", "26-35", "65+"], [">50K", "<=50K"], ["4", "f", "r"],
     ["2", "3", "5more"],
     ["M", "F"], ["A1", "B2"], ["G", "PG", "PG-13"], ["May", "June"], ["Mon", "Tue"], ["10.0.0.1", "10.0.0.2"],
-    ["12 kg", "5 kg"],
+    ["12 kg", "5 kg"], ["Marion 12", "Junction 42", "7 Maywood"],
     ["1.2.3", "1.2.4"], ["555-1234"], ["A", "B", "?"], ["-"], ["1", "2"], [], ["3G", "4G"], ["5 - 10", "10 - 20"], ["2020Q1"],
 ]  # fmt: skip
 
@@ -82,3 +84,17 @@ CATEGORIES = [
 @pytest.mark.parametrize("texts", CATEGORIES)
 def test_categories_are_left_alone(texts: list[str]) -> None:
     assert unread_numbers(texts, DETECT) == ""
+
+
+PADDED = [" " * 255 + "x", "5" + " " * 255 + "x", "5" + "\u00a0" * 255 + "x", "1 " * 5000, "1" + ",111" * 5000 + "x"]
+
+
+@pytest.mark.parametrize("start", PADDED)
+def test_many_blanks_or_signs_in_a_text_take_no_time(start: str) -> None:
+    began = time.perf_counter()
+    assert unread_numbers([f"{start}{number}" for number in range(1000)], DETECT) == ""
+    assert time.perf_counter() - began < 2
+
+
+def test_padded_numbers_look_as_those_without_blanks() -> None:
+    assert "numbers with other signs" in unread_numbers(["$" + " " * 100 + "5", "  $ 6" + " " * 100], DETECT)
