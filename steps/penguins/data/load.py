@@ -62,13 +62,13 @@ def load_table(
     """
     path, name = (BUNDLED_FILE, BUNDLED) if data == BUNDLED else (fetch_table(data), table_name(data))
     everything, options = _read(path, data, columns, names, read, classes)
+    if data != BUNDLED and options:
+        print_dialect(name, options)
     for column, parameter in columns.items():
         if column not in (*names, classes, *(codes or ())):
             require_read_numbers(everything[column], column, parameter, options, has_codes=codes is not None)
     relevant = everything if data == BUNDLED else everything[list(columns)]
     complete = relevant.dropna()[list(columns)].reset_index(drop=True)
-    if data != BUNDLED and options:
-        print_dialect(name, options)
     if complete.empty:
         raise InputError(
             f"The 'data' parameter must name a table with rows that miss no value in {', '.join(columns)}. "

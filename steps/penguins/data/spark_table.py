@@ -196,6 +196,8 @@ def _load_in_spark(
         n_missing = _count_missing(selected)
         total = n_missing.pop(TOTAL)
         rows, n_names, digest = _count_rows(frame, columns, names)
+    if options:
+        print_dialect(table_name(data), options)
     if not rows:
         raise InputError(
             f"The 'data' parameter must name a table with rows that miss no value in {', '.join(columns)}. "
@@ -206,8 +208,6 @@ def _load_in_spark(
         frame, {name: columns[name] for name in columns if name not in (*numbers, *names, classes)}, options
     )
     log_external_table(data, rows, total - rows, str(options or ""))
-    if options:
-        print_dialect(table_name(data), options)
     print_left_out(total, total - rows, n_missing)
     return SparkTable(
         frame=frame,
