@@ -122,7 +122,7 @@ class CsvFile:
                         refuse_unreadable(
                             self.data,
                             f"line {start + options.skiprows} has {fields} where the header has {n_columns}: write a missing "
-                            "value as an empty field.",
+                            "value as an empty field, or remove the line if it is no row of the table.",
                         )
                     start = rows.line_num + 1
         finally:

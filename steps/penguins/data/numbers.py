@@ -102,7 +102,7 @@ LOOKS = (
     Look("times of day", CLOCK),
     Look(
         "numbers with other signs",
-        rf"[~≈]?[-+(]?\s*{CURRENCY}?\s*[-+]?{DIGITS}\s*{CURRENCY}?\s*(?:%|‰|\+|k|m|b|bn|mn|mio|mrd)?\s*{CURRENCY}?\+?\)?",
+        rf"[~≈]?[-+(−–]?\s*{CURRENCY}?\s*[-+−–]?{DIGITS}\s*{CURRENCY}?\s*(?:%|‰|\+|k|m|b|bn|mn|mio|mrd)?\s*{CURRENCY}?\+?\)?",
     ),
     Look("numbers with a unit", rf"[-+]?{DIGITS}\s*(?!(?:st|nd|rd|th)\b)[a-zµ°²³/'\"]{{1,5}}\.?", fewest_values=FEWEST_NUMBERS),
 )
@@ -127,12 +127,19 @@ def unread_numbers(texts: Iterable[str], options: ReadOptions | None) -> str:
     if n_numbers and n_others <= n_rows / 2:
         if all(text.strip().casefold() in MARKERS for text in others):
             return f"numbers, {example}: {_marker_remedy(others, options)}"
+        if n_numbers >= FEWEST_NUMBERS and not look and _are_repeated(others):
+            return f"numbers, {example}: {_marker_remedy(others, options)}, or mend them"
         if n_numbers >= FEWEST_NUMBERS:
             return f"numbers, {example}: {_remedy(look, options) if look else 'mend or empty them'}"
     if look and n_rows - n_others + n_others * _share_that_looks_so(others, look) > n_rows / 2:
         example = quote(next(text for text in others if look.matches(text)))
         return f"{look.name}, for example {example}: {_remedy(look, options)}"
     return ""
+
+
+def _are_repeated(counts: Mapping[str, int]) -> bool:
+    """Tell whether the texts are few and each occurs again, as those do that people write for a missing value."""
+    return len(counts) <= MOST_MARKERS_LISTED and min(counts.values()) > 1
 
 
 def _share_that_looks_so(counts: Mapping[str, int], look: Look) -> float:

@@ -346,9 +346,25 @@ def test_a_row_with_fewer_fields_than_the_header_is_refused_with_its_line(case: 
     fields = "1 field" if n_fields == 1 else f"{n_fields} fields"
     assert str(refusal.value) == (
         "The 'data' parameter must name a readable CSV or Parquet table. Got 't.csv': "
-        f"line {line} has {fields} where the header has 3: write a missing value as an empty field."
+        f"line {line} has {fields} where the header has 3: write a missing value as an empty field, "
+        "or remove the line if it is no row of the table."
     )
     assert csv.field_size_limit() == before
+
+
+@pytest.mark.parametrize(
+    ("parameter", "remedy"),
+    [
+        ("features", "name it in categorical_features if its texts are categories, or leave the column out."),
+        ("target", "if the comma is a decimal one, or name another column."),
+    ],
+)
+def test_the_remedy_for_numbers_that_are_not_read_suits_the_parameter(parameter: str, remedy: str) -> None:
+    data = file('size,weight\n"1,234",1\n"5,678",2\n')()
+    with pytest.raises(InputError) as refusal:
+        load_table(data, {"size": parameter, "weight": "features"}, codes=())
+    assert str(refusal.value).endswith(remedy)
+    assert ("categorical_features" in str(refusal.value)) == (parameter == "features")
 
 
 @pytest.mark.parametrize("name", COMPRESSED)

@@ -41,6 +41,8 @@ LOOKS: list[tuple[list[str], str]] = [
     (["$1,234.50", "$3.00"], "numbers with other signs, for example '$1,234.50': turn them into plain numbers"),
     (["5 €", "€ 6"], "numbers with other signs"),
     (["(1,234)", "(5)"], "numbers with other signs"),
+    (["\u2212179.9", "\u2212180.1"], "numbers with other signs, for example '\u2212179.9': turn them into plain numbers"),
+    (["\u20135.2", "\u2013 6"], "numbers with other signs"),
     (["12.5%", "3%", "none"], "numbers with other signs"),
     (["19M", "3.5k", "Varies with device"], "numbers with other signs"),
     (["10,000+", "500+"], "numbers with other signs"),
@@ -56,6 +58,7 @@ LOOKS: list[tuple[list[str], str]] = [
     (["1", "2", "?"], "numbers, but in 1 of 3 rows text, for example '?': if it stands for a missing value, pass read={na_"),
     (["1", "2", "3", "n/a", "-"], "na_values: [\"n/a\", \"-\"]"),
     ([*map(str, range(20)), " "], "numbers, but in 1 of 21 rows text, for example ' ': if it stands for a missing value"),
+    ([*map(str, range(20)), "k.A.", "k.A."], "pass read={na_values: [\"k.A.\"]}, or mend them"),
     ([*map(str, range(20)), "<5"], "numbers, but in 1 of 21 rows text, for example '<5': mend or empty them"),
     ([*map(str, range(20)), "1,5"], "numbers, but in 1 of 21 rows text, for example '1,5': pass read={decimal: \",\"}"),
     ([*map(str, range(20))], "numbers as text, for example '0': turn it into a column of numbers"),
@@ -72,7 +75,7 @@ def test_numbers_and_dates_that_are_not_read_as_such_are_named_with_the_remedy(t
 
 CATEGORIES = [
     ["north", "south"], ["1st", "2nd", "3rd"], ["18-25", "26-35", "65+"], [">50K", "<=50K"], ["4", "f", "r"],
-    ["2", "3", "5more"],
+    ["2", "3", "5more"], ["2", "3", "4", "5more"] * 5,
     ["M", "F"], ["A1", "B2"], ["G", "PG", "PG-13"], ["May", "June"], ["Mon", "Tue"], ["10.0.0.1", "10.0.0.2"],
     ["12 kg", "5 kg"],
     ["1.2.3", "1.2.4"], ["555-1234"], ["A", "B", "?"], ["-"], ["1", "2"], [], ["3G", "4G"], ["5 - 10", "10 - 20"], ["2020Q1"],
