@@ -101,6 +101,7 @@ UNREAD: dict[str, tuple[str, ReadOptions, str]] = {
     "dates": ("a,b\n2020-01-31,x\n2020-02-01,y\n", DETECT, "dates, for example '2020-01-31'"),
     "dates with points": ("a;b\n31.12.2020;x\n30.12.2020;1,5\n", DETECT, "dates, for example '31.12.2020'"),
     "another separator": ("a;b\n1;2\n", ReadOptions(sep=","), "it looks separated by ';', not by ','"),
+    "blanks": ("a b\n1 2\n3 4\n", DETECT, 'it looks separated by blanks: pass read={sep: " "}.'),
     "a name twice": ("a,b,a\n1,2,3\n", DETECT, "must name columns that the table has once. Got 'a', which"),
     "null bytes": ("a,b\n1,\0\n", DETECT, "it holds null bytes"),
     "a short row": ("a;b\n1;x\n2\n3;y\n4;y\n", DETECT, ""),

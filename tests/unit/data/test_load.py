@@ -232,10 +232,27 @@ BAD_TABLES: dict[str, tuple[Recipe, str]] = {
     ),
     "a quote that does not end": (file(GOOD_CSV.replace("b,3", '"b,3')), TEXT + "Error tokenizing data"),
     "ragged rows": (file("kind,size,weight\na,1,2\nb,1,2,3,4,5\n"), TEXT),
-    "one long row": (file(GOOD_CSV.replace("b,3", "b,b,3")), TEXT + "Error tokenizing data"),
+    "one long row": (
+        file(GOOD_CSV.replace("b,3", "b,b,3")),
+        "Error tokenizing data. C error: Expected 3 fields in line 25, saw 4: mend this line; if lines stand before the header",
+    ),
     "all rows longer than the header": (
         file("\n".join(f"{place},{row}" if place else row for place, row in enumerate(GOOD_CSV.split())) + "\n"),
         TEXT + "its rows have more fields than its header, which has 3",
+    ),
+    "a title": (file("Weights of 2024\n\n" + GOOD_CSV), TEXT + "its first lines look like a title: pass read={skiprows: 1}."),
+    "a title of a spreadsheet": (
+        file("Weights of 2024,,\nin kg,,\n" + GOOD_CSV),
+        TEXT + "its first lines look like a title: pass read={skiprows: 2}.",
+    ),
+    "a long title": (file("Weights\n" * 5 + GOOD_CSV), TEXT + "its first lines look like a title: pass read={skiprows: 5}."),
+    "blanks between fields": (
+        file(GOOD_CSV.replace(",", " ")),
+        TEXT + 'it looks separated by blanks: pass read={sep: " "}.',
+    ),
+    "aligned columns": (
+        file(" " + GOOD_CSV.replace(",", "   ")),
+        TEXT + 'it looks separated by blanks: pass read={sep: " ", skipinitialspace: true}.',
     ),
     "a zip that is none": (file(GOOD_CSV, "t.zip"), TIED + "'t.zip'"),
     "a gzip that is none": (file(GOOD_CSV, "t.csv.gz"), TIED + "'t.csv.gz'"),
