@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from penguins.cli.read_options import DETECT, ReadOptions
+from penguins.cli.read_options import DETECT, ReadOptions, ReadRule
 from penguins.data.numbers import integer_pattern, number_parser, number_pattern, unread_numbers
 
 PLAIN, GERMAN, SWISS = ReadOptions(), ReadOptions(decimal=",", thousands="."), ReadOptions(thousands="'")
@@ -36,8 +36,11 @@ LOOKS: list[tuple[list[str], str]] = [
     (["2,6", "3,75", "1,234"], "numbers with a decimal comma, for example '2,6': pass read={decimal: \",\"}"),
     (["1,234", "5,678"], "numbers with commas, for example '1,234': pass read={thousands: \",\"}, or read={decimal: \",\"} if"),
     (["1.234.567", "2.345.678"], "pass read={decimal: \",\", thousands: \".\"}"),
-    (["1 234", "5 678 901"], "pass this sign as thousands in read"),
-    (["1\u00a0234,5", "5\u202f678"], "pass this sign as thousands in read"),
+    (["1,234.50", "5,678"], "numbers with commas, for example '1,234.50': pass read={thousands: \",\"}"),
+    (["1 234", "5 678 901"], "pass read={thousands: \" \"}"),
+    (["1'234.5", "5'678"], "pass read={thousands: \"'\"}"),
+    (["1\u00a0234,5", "5\u00a0678"], "pass read={thousands: \"\\u00a0\"}"),
+    (["1\u202f234,5", "5\u202f678"], "pass read={thousands: \"\\u202f\"}"),
     (["$1,234.50", "$3.00"], "numbers with other signs, for example '$1,234.50': turn them into plain numbers"),
     (["5 €", "€ 6"], "numbers with other signs"),
     (["(1,234)", "(5)"], "numbers with other signs"),
@@ -85,3 +88,16 @@ CATEGORIES = [
 @pytest.mark.parametrize("texts", CATEGORIES)
 def test_categories_are_left_alone(texts: list[str]) -> None:
     assert unread_numbers(texts, DETECT) == ""
+
+
+@pytest.mark.parametrize("sign", [" ", "'", "\u00a0", "\u202f", "’", ","])
+def test_the_remedy_for_signs_between_thousands_makes_numbers_of_them(sign: str) -> None:
+    texts = [f"1{sign}234.5", f"{sign}".join(("12", "345", "678")), "7"]
+    remedy = unread_numbers(texts, DETECT).partition("pass read=")[2]
+    read = ReadRule().parse(remedy)
+    assert [number_parser(read)(text) for text in texts] == [1234.5, 12345678, 7]
+
+
+def test_no_decimal_comma_is_proposed_where_numbers_have_points_too() -> None:
+    assert "decimal" in unread_numbers(["1,234", "5,678"], DETECT)
+    assert "decimal" not in unread_numbers(["1,234", "5,678.50"], DETECT)
