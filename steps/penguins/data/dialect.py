@@ -101,8 +101,11 @@ def find_options(text: str, read: ReadOptions) -> ReadOptions:
     return replace(read, sep=sep, decimal=decimal, thousands=thousands, quotechar=quotechar, skiprows=n_skipped)
 
 
-def separator_hint(text: str, options: ReadOptions, n_columns: int) -> str:
-    """Say which separator the beginning of a file seems to have, if it was read as one column, or return an empty text."""
+def separator_hint(text: str, options: ReadOptions, n_columns: int, joins_blanks: bool = True) -> str:
+    """Say which separator the beginning of a file seems to have, if it was read as one column, or return an empty text.
+
+    `joins_blanks` tells whether the reader can take several blanks for one separator.
+    """
     lines = io.StringIO(text, newline="").readlines()[options.skiprows :]
     if n_columns != 1 or not lines:
         return ""
@@ -113,7 +116,10 @@ def separator_hint(text: str, options: ReadOptions, n_columns: int) -> str:
     rows = _rows([f"{BLANKS.sub(' ', line)}\n" for line in stripped], " ", options.quote)
     if not _are_table(rows):
         return ""
-    skip = ", skipinitialspace: true" if any(BLANKS.search(line) for line in stripped[: len(rows)]) else ""
+    has_several = any(BLANKS.search(line) for line in stripped[: len(rows)])
+    if has_several and not joins_blanks:
+        return "it looks separated by several blanks, which Spark does not take for one separator: write it with commas."
+    skip = ", skipinitialspace: true" if has_several else ""
     return f'it looks separated by blanks: pass read={{sep: " "{skip}}}.'
 
 

@@ -134,7 +134,7 @@ def open_spark_csv(session: SparkSession, uri: str, read: ReadOptions) -> SparkC
             f"The 'read' parameter must not skip rows of a file that Spark reads. Got {quote(uri)}, whose header is not in its "
             "first line: give the file to pandas first (a path of this machine), or write it without these lines."
         )
-    hint = separator_hint(sample.decode(dialect.codec, errors="replace"), dialect.options, len(header))
+    hint = separator_hint(sample.decode(dialect.codec, errors="replace"), dialect.options, len(header), joins_blanks=False)
     return SparkCsv(_texts(session, uri, dialect.options, columns), dialect.options, header, columns, hint)
 
 
