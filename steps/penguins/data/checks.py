@@ -175,9 +175,11 @@ def require_both_sides(train: Mapping[str, int], held_out: Mapping[str, int], te
         rows = train.get(name, 0) + held_out.get(name, 0)
         for side, purpose in ((train, "trained on"), (held_out, "held out")):
             if not side.get(name):
+                other_size = "larger" if side is held_out else "smaller"
                 raise InputError(
                     f"The 'test_size' parameter must leave a row of each class on both sides. Got {test_size:g}, with which "
-                    f"none of the {rows} rows of {quote(name)} is {purpose}: try another seed or more rows."
+                    f"none of the {rows} rows of {quote(name)} is {purpose}: try a {other_size} one, "
+                    "another seed or more rows."
                 )
 
 

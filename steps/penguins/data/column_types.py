@@ -80,9 +80,13 @@ def refuse_kind(parameter: str, column: str, kind: str, example: object) -> NoRe
 
 
 def refuse_unread_numbers(found: str, column: str, parameter: str, parameter_of_codes: str = "") -> NoReturn:
-    """Raise InputError that says what a column of text holds, and the remedy; a parameter may make categories of the texts."""
+    """Raise InputError that says what a column of text holds, and the remedy; a parameter may make categories of the texts.
+
+    Only features can be categories or be left out.
+    """
     categories = f" name it in {parameter_of_codes} if its texts are categories," if parameter_of_codes else ""
+    others = f",{categories} or leave the column out" if parameter == "features" else ", or name another column"
     raise InputError(
-        f"The {quote(parameter)} parameter must name columns of numbers or text. Got {quote(column)}, which holds {found},"
-        f"{categories} or leave the column out."
+        f"The {quote(parameter)} parameter must name columns of numbers or text. "
+        f"Got {quote(column)}, which holds {found}{others}."
     )

@@ -14,12 +14,17 @@ import pandas as pd
 
 from penguins.cli.read_options import ReadOptions
 from penguins.data.archives import open_decompressed
-from penguins.data.dialect import Dialect, find_dialect, separator_hint
+from penguins.data.dialect import SAMPLE_BYTES, Dialect, find_dialect, separator_hint, title_hint
 from penguins.errors import InputError
-from penguins.text import quote
+from penguins.text import one_line, quote
 
 # The texts that stand for a missing value, except in a column of names, where only the empty text does.
 MISSING = ["", "#N/A", "N/A", "NA", "NaN", "None", "n/a", "nan", "null", "NULL", "<NA>"]
+# What pandas calls a column without a name.
+UNNAMED = "Unnamed: {}"
+SKIP_LINES = "pass their number, as in read={skiprows: 4}"
+# A first line with so many fields, all but one of which are empty, may be the title of a spreadsheet.
+FEWEST_FIELDS_OF_TITLE = 3
 LONGEST_FIELD = 2**31 - 1
 
 Names = tuple[str, ...]
@@ -49,10 +54,21 @@ class CsvFile:
         return repeated_columns(self.header, self.columns)
 
     @property
-    def separator_hint(self) -> str:
-        """Which separator the file seems to have, if it is not the one by which it is read, as a sentence."""
+    def layout_hint(self) -> str:
+        """How to read the file if its header shows that it is not read rightly, as a sentence, or an empty text."""
+        n_named = sum(name != UNNAMED.format(place) for place, name in enumerate(self.header))
+        if len(self.header) == 1:
+            return separator_hint(self._beginning(), self.dialect.options, 1) or self.title_hint
+        return self.title_hint if len(self.header) >= FEWEST_FIELDS_OF_TITLE and n_named <= 1 else ""
+
+    @property
+    def title_hint(self) -> str:
+        """How many lines stand before the header, if some seem to, as a sentence, or an empty text."""
+        return title_hint(self._beginning(), self.dialect.options)
+
+    def _beginning(self) -> str:
         with open_decompressed(self.path) as file:
-            return separator_hint(file, self.dialect.options, len(self.header))
+            return file.read(SAMPLE_BYTES).decode(self.dialect.codec, errors="replace")
 
     def read(self, names: Sequence[str] = ()) -> pd.DataFrame:
         """Return all columns as pandas types them, but those in `names` as texts; all as texts with signs between thousands.
@@ -87,10 +103,16 @@ class CsvFile:
                 n_fields = len(self.header)
                 refuse_unreadable(
                     self.data,
-                    self.separator_hint
+                    self.layout_hint
+                    or self.title_hint
                     or f"its rows have more fields than its header, which has {n_fields}: if lines stand before the header, "
-                    "pass their number, as in read={skiprows: 4}.",
+                    f"{SKIP_LINES}; if the first column has no name, as in tables of R, give it one.",
                 )
+            except pd.errors.ParserError as error:
+                if "Expected" not in str(error):
+                    raise
+                hint = self.title_hint or f"mend this line; if lines stand before the header, {SKIP_LINES}."
+                refuse_unreadable(self.data, f"{one_line(error)}: {hint}")
         return table
 
     def _require_whole_rows(self) -> None:
@@ -124,7 +146,7 @@ class CsvFile:
                         refuse_unreadable(
                             self.data,
                             f"line {start + options.skiprows} has {fields} where the header has {n_columns}: write a missing "
-                            "value as an empty field.",
+                            "value as an empty field, or remove the line if it is no row of the table.",
                         )
                     start = rows.line_num + 1
         finally:
@@ -156,7 +178,7 @@ def read_header(open_file: Callable[[], AbstractContextManager[IO[bytes]]], dial
         first = pd.read_csv(file, header=None, nrows=1, dtype=str, keep_default_na=False, **_arguments(dialect))
     with open_file() as file:
         columns = pd.read_csv(file, nrows=0, **_arguments(dialect)).columns
-    header = tuple(str(column) or f"Unnamed: {place}" for place, column in enumerate(first.iloc[0]))
+    header = tuple(str(column) or UNNAMED.format(place) for place, column in enumerate(first.iloc[0]))
     return header, tuple(map(str, columns))
 
 

@@ -10,7 +10,7 @@ from pandas.api import types
 from penguins.cli.read_options import DETECT, ReadOptions
 from penguins.data.auto import Column, Kind
 from penguins.data.column_types import is_boolean, to_numbers_or_text
-from penguins.data.csv_file import open_csv
+from penguins.data.csv_file import open_csv, refuse_unreadable
 from penguins.data.load import (
     UNREADABLE,
     arrow_names,
@@ -41,6 +41,8 @@ def describe_columns(data: str, read: ReadOptions = DETECT) -> list[Column]:
             names = arrow_names(path)
             return [_repeated(name) if names.count(name) > 1 else _describe_arrow(path, data, name) for name in names]
         file = open_csv(path, data, read)
+        if hint := file.layout_hint:
+            refuse_unreadable(data, hint)
         options, frame = file.dialect.options, file.read()
         described = []
         for name in frame.columns:

@@ -14,6 +14,8 @@ SEPARATORS = (",", ";", "\t", "|")
 SAMPLE_BYTES, MOST_ROWS, BLOCK_BYTES = 1 << 20, 500, 1 << 20
 # A separator fits a file in which this share of the rows has as many fields as the header; the others are mistakes.
 LEAST_SHARE = 0.9
+# More lines before the header are not looked for.
+MOST_TITLE_LINES = 20
 UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 UTF_8, UTF_16, WINDOWS = "utf-8", "utf-16", "cp1252"
 # Null bytes are usual in these.
@@ -26,6 +28,7 @@ SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\r?\n?')
 DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 THOUSANDS_COMMA = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
 THOUSANDS_POINT = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+,\d+")
+BLANKS = re.compile(" {2,}")
 CELL_NUMBER = re.compile(r"\s*[+-]?\d+([.,]\d+)*\s*")
 
 
@@ -93,12 +96,42 @@ def find_options(text: str, read: ReadOptions) -> ReadOptions:
     return replace(read, sep=sep, decimal=decimal, thousands=thousands, quotechar=quotechar, skiprows=n_skipped)
 
 
-def separator_hint(file: IO[bytes], options: ReadOptions, n_columns: int) -> str:
-    """Say which separator `file` seems to have, if it was read as one column with another one, or return an empty text."""
-    found = find_dialect(file, replace(options, sep="")).options.sep if n_columns == 1 else options.sep
-    if found == options.sep:
+def separator_hint(text: str, options: ReadOptions, n_columns: int, joins_blanks: bool = True) -> str:
+    """Say which separator the beginning of a file seems to have, if it was read as one column, or return an empty text.
+
+    `joins_blanks` tells whether the reader can take several blanks for one separator.
+    """
+    lines = io.StringIO(text, newline="").readlines()[options.skiprows :]
+    if n_columns != 1 or not lines:
         return ""
-    return f"it looks separated by {found!r}, not by {options.sep!r}: leave sep out of read, or give this one."
+    found = _find_separator(lines, options.quote)
+    if found != options.sep and len((_rows(lines, found, options.quote) or [[]])[0]) > 1:
+        return f"it looks separated by {found!r}, not by {options.sep!r}: leave sep out of read, or give this one."
+    stripped = [line.strip() for line in lines]
+    rows = _rows([f"{BLANKS.sub(' ', line)}\n" for line in stripped], " ", options.quote)
+    if not _are_table(rows):
+        return ""
+    has_several = any(BLANKS.search(line) for line in stripped[: len(rows)])
+    if has_several and not joins_blanks:
+        return "it looks separated by several blanks, which Spark does not take for one separator: write it with commas."
+    skip = ", skipinitialspace: true" if has_several else ""
+    return f'it looks separated by blanks: pass read={{sep: " "{skip}}}.'
+
+
+def title_hint(text: str, options: ReadOptions) -> str:
+    """Say how many lines stand before the header at the beginning of a file, or return an empty text where none seem to."""
+    lines = io.StringIO(text, newline="").readlines()
+    for n_lines in range(options.skiprows + 1, min(options.skiprows + MOST_TITLE_LINES, len(lines))):
+        rows = _rows(lines[n_lines:], _find_separator(lines[n_lines:], options.quote), options.quote)
+        if _are_table(rows) and all(cell.strip() and not CELL_NUMBER.fullmatch(cell) for cell in rows[0]):
+            return f"its first lines look like a title: pass read={{skiprows: {n_lines}}}."
+    return ""
+
+
+def _are_table(rows: Sequence[Sequence[str]]) -> bool:
+    """Tell whether nearly all rows have as many fields as the first one, and that is more than one."""
+    n_equal = sum(len(row) == len(rows[0]) for row in rows)
+    return len(rows) > 1 and len(rows[0]) > 1 and n_equal >= LEAST_SHARE * len(rows)
 
 
 def _inspect(file: IO[bytes]) -> tuple[bytes, bool, bool]:

@@ -192,7 +192,7 @@ def to_lossless(values: "pa.ChunkedArray", column: str, parameter: str, is_name:
 
 
 def _read_csv(file: CsvFile, columns: Mapping[str, str], names: Sequence[str]) -> pd.DataFrame:
-    if hint := not set(columns) <= set(file.columns) and file.separator_hint:
+    if hint := not set(columns) <= set(file.columns) and file.layout_hint:
         refuse_unreadable(file.data, hint)
     require_columns(columns, file.columns)
     require_single_columns(columns, file.header, file.data)

@@ -100,6 +100,10 @@ COMMA_THOUSANDS = Look(
     r"[+-]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d*)?",
     'pass read={thousands: ","}, or read={decimal: ","} if the comma is a decimal one',
 )
+OTHER_THOUSANDS = Look(
+    "numbers with blanks or apostrophes between thousands",
+    rf"[+-]?[1-9]\d{{0,2}}(?:{BLANK_OR_APOSTROPHE}\d{{3}})+(?:[.,]\d*)?",
+)
 NO_DATES = "turn them into numbers, such as years or days"
 DATES = Look("dates", rf"(?:{DAY})(?:(?:T|\s+){CLOCK})?")
 LOOKS = (
@@ -110,16 +114,12 @@ LOOKS = (
         r"[+-]?[1-9]\d{0,2}(?:\.\d{3})+(?:,\d*)?",
         'pass read={decimal: ",", thousands: "."}',
     ),
-    Look(
-        "numbers with blanks or apostrophes between thousands",
-        rf"[+-]?[1-9]\d{{0,2}}(?:{BLANK_OR_APOSTROPHE}\d{{3}})+(?:[.,]\d*)?",
-        'pass this sign as thousands in read, as in read={thousands: " "}',
-    ),
+    OTHER_THOUSANDS,
     DATES,
     Look("times of day", CLOCK),
     Look(
         "numbers with other signs",
-        rf"[~≈]?[-+(]?\s*{CURRENCY}?\s*[-+]?{DIGITS}\s*{CURRENCY}?\s*(?:%|‰|\+|k|m|b|bn|mn|mio|mrd)?\s*{CURRENCY}?\+?\)?",
+        rf"[~≈]?[-+(−–]?\s*{CURRENCY}?\s*[-+−–]?{DIGITS}\s*{CURRENCY}?\s*(?:%|‰|\+|k|m|b|bn|mn|mio|mrd)?\s*{CURRENCY}?\+?\)?",
     ),
     Look("numbers with a unit", rf"[-+]?{DIGITS}\s*(?!(?:st|nd|rd|th)\b)[a-zµ°²³/'\"]{{1,5}}\.?", fewest_values=FEWEST_NUMBERS),
 )
@@ -144,12 +144,19 @@ def unread_numbers(texts: Iterable[str], options: ReadOptions | None) -> str:
     if n_numbers and n_others <= n_rows / 2:
         if all(text.strip().casefold() in MARKERS for text in others):
             return f"numbers, {example}: {_marker_remedy(others, options)}"
+        if n_numbers >= FEWEST_NUMBERS and not look and _are_repeated(others):
+            return f"numbers, {example}: {_marker_remedy(others, options)}, or mend them"
         if n_numbers >= FEWEST_NUMBERS:
-            return f"numbers, {example}: {_remedy(look, options) if look else 'mend or empty them'}"
+            return f"numbers, {example}: {_remedy(look, options, others) if look else 'mend or empty them'}"
     if look and n_rows - n_others + n_others * _share_that_looks_so(others, look) > n_rows / 2:
         example = quote(next(text for text in others if look.matches(text)))
-        return f"{look.name}, for example {example}: {_remedy(look, options)}"
+        return f"{look.name}, for example {example}: {_remedy(look, options, others)}"
     return ""
+
+
+def _are_repeated(counts: Mapping[str, int]) -> bool:
+    """Tell whether the texts are few and each occurs again, as those do that people write for a missing value."""
+    return len(counts) <= MOST_MARKERS_LISTED and min(counts.values()) > 1
 
 
 def _share_that_looks_so(counts: Mapping[str, int], look: Look) -> float:
@@ -173,7 +180,14 @@ def _look_of(counts: Mapping[str, int]) -> Look | None:
     return found[0] if found else None
 
 
-def _remedy(look: Look, options: ReadOptions | None) -> str:
+def _remedy(look: Look, options: ReadOptions | None, texts: Iterable[str]) -> str:
+    """Return the remedy for `texts`, most of which look so."""
+    if options and look is COMMA_THOUSANDS and any("." in text for text in texts if look.matches(text)):
+        return 'pass read={thousands: ","}'
+    if options and look is OTHER_THOUSANDS:
+        found = next(text for text in texts if look.matches(text))
+        sign = next(sign for sign in found.strip() if re.fullmatch(BLANK_OR_APOSTROPHE, sign))
+        return f"pass read={{thousands: {json.dumps(sign)}}}"
     if options and look.remedy:
         return look.remedy
     return NO_DATES if look is DATES else "turn them into plain numbers"

@@ -121,7 +121,7 @@ def read_spark_csv(
     Those in `names` are texts. Raises InputError where the file cannot be read, or has not one of the columns, or has it twice.
     """
     file = open_spark_csv(session, uri, read)
-    if file.separator_hint and not set(columns or ()) <= set(file.columns):
+    if file.separator_hint and (columns is None or not set(columns) <= set(file.columns)):
         refuse_unreadable(uri, file.separator_hint)
     require_columns(columns or {}, file.columns)
     require_single_columns(columns or {}, file.header, uri)
@@ -154,7 +154,7 @@ def open_spark_csv(session: SparkSession, uri: str, read: ReadOptions) -> SparkC
             f"The 'read' parameter must not skip rows of a file that Spark reads. Got {quote(uri)}, whose header is not in its "
             "first line: give the file to pandas first (a path of this machine), or write it without these lines."
         )
-    hint = separator_hint(io.BytesIO(sample), dialect.options, len(header))
+    hint = separator_hint(sample.decode(dialect.codec, errors="replace"), dialect.options, len(header), joins_blanks=False)
     return SparkCsv(_texts(session, uri, dialect, columns), dialect.options, header, columns, hint)
 
 

@@ -37,6 +37,13 @@ ORDER = "(row number)"
 TOTAL = ""
 # A cause with a message in the stack of a Java exception. The last one says most: which record, which file.
 ROOT_CAUSE = re.compile(r"^Caused by: [\w.$]+: (.+)", re.MULTILINE)
+# What helps where a message of Spark has these words.
+SPARK_REMEDIES = {
+    "MALFORMED_CSV_RECORD": "Spark takes one line for each row, with as many fields as the header: mend this one, or give the "
+    "table as Parquet",
+    "TIMESTAMP(NANOS": "write its times in microseconds, as in pandas' to_parquet(…, coerce_timestamps='us')",
+    "is not a Parquet file": "the name of a CSV file must end in .csv, .tsv, .txt or .csv.gz, and Spark unpacks no zip",
+}
 
 
 @dataclass(frozen=True)
@@ -230,6 +237,7 @@ def refuse_spark_errors(data: str) -> Iterator[None]:
     except (PySparkException, Py4JJavaError) as error:
         message = error.java_exception.getMessage() if isinstance(error, Py4JJavaError) else error
         why = one_line([message, *ROOT_CAUSE.findall(str(error))][-1])[:200]
+        why += next((f": {remedy}." for sign, remedy in SPARK_REMEDIES.items() if sign in why), "")
         raise InputError(f"The 'data' parameter must name a table that Spark can read. Got {quote(data)}: {why}") from error
 
 

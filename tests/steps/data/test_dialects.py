@@ -101,6 +101,7 @@ UNREAD: dict[str, tuple[str, ReadOptions, str]] = {
     "dates": ("a,b\n2020-01-31,x\n2020-02-01,y\n", DETECT, "dates, for example '2020-01-31'"),
     "dates with points": ("a;b\n31.12.2020;x\n30.12.2020;1,5\n", DETECT, "dates, for example '31.12.2020'"),
     "another separator": ("a;b\n1;2\n", ReadOptions(sep=","), "it looks separated by ';', not by ','"),
+    "blanks": ("a b\n1 2\n3 4\n", DETECT, 'it looks separated by blanks: pass read={sep: " "}.'),
     "a name twice": ("a,b,a\n1,2,3\n", DETECT, "must name columns that the table has once. Got 'a', which"),
     "null bytes": ("a,b\n1,\0\n", DETECT, "it holds null bytes"),
     "a short row": ("a;b\n1;x\n2\n3;y\n4;y\n", DETECT, ""),
@@ -235,3 +236,17 @@ def test_lines_before_the_header_are_skipped_here_and_refused_where_spark_reads(
     for name, said in (("t.csv", read), ("u.csv", DETECT)):
         with pytest.raises(InputError, match="must not skip rows of a file that Spark reads"), mlflow.start_run():
             load_spark_table(session, Path(name).absolute().as_uri(), {"a": "features"}, [], read=said)
+
+
+def test_the_remedy_for_blanks_between_fields_leads_to_the_table(store: Store, session: SparkSession) -> None:
+    Path("t.csv").write_text("a b\n1 2\n3 4\n")
+    with mlflow.start_run():
+        data = Path("t.csv").absolute().as_uri()
+        table = load_spark_table(session, data, {"b": "features"}, [], read=ReadOptions(sep=" "))
+        assert sorted(row.b for row in table.frame.collect()) == [2.0, 4.0]
+
+
+def test_spark_does_not_take_several_blanks_for_one_separator(store: Store, session: SparkSession) -> None:
+    Path("t.csv").write_text("a   b\n1   2\n3   4\n")
+    with mlflow.start_run(), pytest.raises(InputError, match="several blanks, which Spark does not take"):
+        load_spark_table(session, Path("t.csv").absolute().as_uri(), {"b": "features"}, [])

@@ -150,6 +150,15 @@ BAD_TABLES: dict[str, tuple[Recipe, str]] = {
     "a column twice": (file(GOOD_CSV.replace("weight", "size")), "which it does not have"),
     "a longer row": (file(GOOD_CSV.replace("b,3.5,3", "b,3.5,3,4")), UNREADABLE),
     "a shorter row": (file(GOOD_CSV.replace("b,3.5,3", "b,3.5")), "Malformed CSV record: b,3.5 "),
+    "a field with a line break": (
+        file(GOOD_CSV.replace("b,3.5,3", '"b\nb",3.5,3')),
+        "mend this one, or give the table as Parquet.",
+    ),
+    "nanoseconds": (
+        parquet_with(size=pa.array([0] * 60, pa.timestamp("ns"))),
+        "write its times in microseconds, as in pandas' to_parquet(…, coerce_timestamps='us').",
+    ),
+    "a zip": (file(b"PK\x03\x04" + b"\0" * 99, "t.csv.zip"), "Spark unpacks no zip."),
     "a row of one field": (file(GOOD_CSV + "c"), UNREADABLE),
     "a shorter row, compressed": (
         file(gzip.compress(GOOD_CSV.replace("b,3.5,3", "b,3.5").encode()), "t.csv.gz"),

@@ -92,7 +92,7 @@ RULES: dict[str, tuple[Callable[[], object], str]] = {
     "a class that is not held out": (
         lambda: require_both_sides(Counter(a=26, b=26, c=2), Counter(a=3, b=3), 0.1),
         "must leave a row of each class on both sides. Got 0.1, with which none of the 2 rows of 'c' is held out: "
-        "try another seed or more rows.",
+        "try a larger one, another seed or more rows.",
     ),
     "a class that is only held out": (
         lambda: require_both_sides(Counter(a=26, b=26), Counter(a=3, b=3, c=2), 0.1),

@@ -11,6 +11,7 @@ import pytest
 from input_tables import GOOD_CSV, Recipe, file, parquet_file, parquet_with, parquet_with_a_column_twice, path
 from pyarrow import parquet
 
+from penguins.cli.read_options import ReadRule
 from penguins.data.auto import Column, Kind, choose_features
 from penguins.data.describe import describe_columns
 from penguins.data.load import load_table
@@ -175,3 +176,24 @@ def test_the_rows_of_a_folder_are_counted_over_its_files() -> None:
     assert kind == Column("kind", "text", 120, n_missing=0, n_distinct=3)
     assert size == Column("size", "number", 120, n_missing=120, n_distinct=0)
     assert weight == Column("weight", "number", 120, n_missing=0, n_distinct=60)
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        ("Weights of 2024\n\n" + GOOD_CSV, "{skiprows: 1}"),
+        ("Weights of 2024,,\nin kg,,\n" + GOOD_CSV, "{skiprows: 2}"),
+        (GOOD_CSV.replace(",", " "), '{sep: " "}'),
+        (" " + GOOD_CSV.replace(",", "   "), '{sep: " ", skipinitialspace: true}'),
+    ],
+)
+def test_the_remedy_for_a_title_or_for_blanks_between_fields_leads_to_the_table(text: str, remedy: str) -> None:
+    with pytest.raises(InputError) as refusal:
+        describe_columns(file(text)())
+    assert str(refusal.value).endswith(f"pass read={remedy}.")
+    assert describe_columns(file(text)(), ReadRule().parse(remedy)) == describe_columns(file(GOOD_CSV)())
+
+
+@pytest.mark.parametrize("text", ["size\n1.5\n2.5\n", "name\nred wine\nale\n", "a b\nred\nale\n", ",,size\n1,2,3\n4,5,6\n"])
+def test_a_table_of_one_named_column_is_no_title(text: str) -> None:
+    assert any(column.n_rows == 2 for column in describe_columns(file(text)()))

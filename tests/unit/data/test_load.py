@@ -232,10 +232,27 @@ BAD_TABLES: dict[str, tuple[Recipe, str]] = {
     ),
     "a quote that does not end": (file(GOOD_CSV.replace("b,3", '"b,3')), TEXT + "Error tokenizing data"),
     "ragged rows": (file("kind,size,weight\na,1,2\nb,1,2,3,4,5\n"), TEXT),
-    "one long row": (file(GOOD_CSV.replace("b,3", "b,b,3")), TEXT + "Error tokenizing data"),
+    "one long row": (
+        file(GOOD_CSV.replace("b,3", "b,b,3")),
+        "Error tokenizing data. C error: Expected 3 fields in line 25, saw 4: mend this line; if lines stand before the header",
+    ),
     "all rows longer than the header": (
         file("\n".join(f"{place},{row}" if place else row for place, row in enumerate(GOOD_CSV.split())) + "\n"),
         TEXT + "its rows have more fields than its header, which has 3",
+    ),
+    "a title": (file("Weights of 2024\n\n" + GOOD_CSV), TEXT + "its first lines look like a title: pass read={skiprows: 1}."),
+    "a title of a spreadsheet": (
+        file("Weights of 2024,,\nin kg,,\n" + GOOD_CSV),
+        TEXT + "its first lines look like a title: pass read={skiprows: 2}.",
+    ),
+    "a long title": (file("Weights\n" * 5 + GOOD_CSV), TEXT + "its first lines look like a title: pass read={skiprows: 5}."),
+    "blanks between fields": (
+        file(GOOD_CSV.replace(",", " ")),
+        TEXT + 'it looks separated by blanks: pass read={sep: " "}.',
+    ),
+    "aligned columns": (
+        file(" " + GOOD_CSV.replace(",", "   ")),
+        TEXT + 'it looks separated by blanks: pass read={sep: " ", skipinitialspace: true}.',
     ),
     "a zip that is none": (file(GOOD_CSV, "t.zip"), TIED + "'t.zip'"),
     "a gzip that is none": (file(GOOD_CSV, "t.csv.gz"), TIED + "'t.csv.gz'"),
@@ -346,9 +363,25 @@ def test_a_row_with_fewer_fields_than_the_header_is_refused_with_its_line(case: 
     fields = "1 field" if n_fields == 1 else f"{n_fields} fields"
     assert str(refusal.value) == (
         "The 'data' parameter must name a readable CSV or Parquet table. Got 't.csv': "
-        f"line {line} has {fields} where the header has 3: write a missing value as an empty field."
+        f"line {line} has {fields} where the header has 3: write a missing value as an empty field, "
+        "or remove the line if it is no row of the table."
     )
     assert csv.field_size_limit() == before
+
+
+@pytest.mark.parametrize(
+    ("parameter", "remedy"),
+    [
+        ("features", "name it in categorical_features if its texts are categories, or leave the column out."),
+        ("target", "if the comma is a decimal one, or name another column."),
+    ],
+)
+def test_the_remedy_for_numbers_that_are_not_read_suits_the_parameter(parameter: str, remedy: str) -> None:
+    data = file('size,weight\n"1,234",1\n"5,678",2\n')()
+    with pytest.raises(InputError) as refusal:
+        load_table(data, {"size": parameter, "weight": "features"}, codes=())
+    assert str(refusal.value).endswith(remedy)
+    assert ("categorical_features" in str(refusal.value)) == (parameter == "features")
 
 
 @pytest.mark.parametrize("name", COMPRESSED)
