@@ -14,6 +14,7 @@ from penguins.data.csv_file import open_csv, refuse_unreadable
 from penguins.data.load import (
     UNREADABLE,
     arrow_names,
+    index_names,
     is_parquet,
     parse_numbers,
     read_arrow,
@@ -26,6 +27,8 @@ from penguins.data.numbers import unread_numbers
 
 # The conversions name this parameter where they refuse a column, which is not shown.
 PARAMETER = "features"
+REPEATED = "which occurs more than once"
+INDEX = "the index of a frame of pandas, which reads it as no column"
 
 
 def describe_columns(data: str, read: ReadOptions = DETECT) -> list[Column]:
@@ -39,7 +42,15 @@ def describe_columns(data: str, read: ReadOptions = DETECT) -> list[Column]:
         if is_parquet(path):
             require_no_options(data, read)
             names = arrow_names(path)
-            return [_repeated(name) if names.count(name) > 1 else _describe_arrow(path, data, name) for name in names]
+            index = index_names(path)
+            return [
+                _left_out(name, REPEATED)
+                if names.count(name) > 1
+                else _left_out(name, INDEX)
+                if name in index
+                else _describe_arrow(path, data, name)
+                for name in names
+            ]
         file = open_csv(path, data, read)
         if hint := file.layout_hint:
             refuse_unreadable(data, hint)
@@ -49,13 +60,13 @@ def describe_columns(data: str, read: ReadOptions = DETECT) -> list[Column]:
             n_missing = int(frame[name].isna().sum())
             convert = partial(parse_numbers, frame[name], options)
             described.append(
-                _repeated(name) if name in file.repeated else _describe(name, len(frame), n_missing, convert, options)
+                _left_out(name, REPEATED) if name in file.repeated else _describe(name, len(frame), n_missing, convert, options)
             )
         return described
 
 
-def _repeated(name: str) -> Column:
-    return Column(name, "other", n_rows=0, n_missing=0, n_distinct=0, note="which occurs more than once")
+def _left_out(name: str, why: str) -> Column:
+    return Column(name, "other", n_rows=0, n_missing=0, n_distinct=0, note=why)
 
 
 def _describe_arrow(path: Path, data: str, name: str) -> Column:

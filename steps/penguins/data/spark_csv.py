@@ -15,8 +15,10 @@ from penguins.data.checks import require_columns, require_single_columns
 from penguins.data.csv_file import MISSING, Names, read_header, refuse_unreadable, repeated_columns
 from penguins.data.dialect import UTF_8, WINDOWS, WINDOWS_BYTES, Dialect, decode_windows_byte, find_options, separator_hint
 from penguins.data.load import BOOLEANS, refuse_errors
+from penguins.data.locate import table_name
 from penguins.data.numbers import CERTAIN_POINT, integer_pattern, number_pattern, readings_of_columns
 from penguins.data.spark_columns import quote_column
+from penguins.data.table import print_header_doubt
 from penguins.errors import InputError
 from penguins.text import quote
 
@@ -64,7 +66,7 @@ class SparkCsv:
         readings = readings_of_columns(self.options)
         counts = [count for field in present.values() for count in _counts(field, readings)]
         found = iter((self.frame.select(*counts).first() or ()) if counts else ())
-        return {name: _column_type([next(found) for _ in range(1 + 3 * len(readings))], readings) for name in present}
+        return {name: _column_type([next(found) for _ in range(2 + 3 * len(readings))], readings) for name in present}
 
     def _cast(self, field: Column, kind: str, reading: ReadOptions) -> Column:
         """Convert the texts of a column to its type; numbers are written as `reading` says."""
@@ -86,7 +88,7 @@ def _counts(field: Column, readings: Sequence[ReadOptions]) -> list[Column]:
 
     These are the values that are no whole numbers, those that are no numbers, and those whose point is certainly a decimal one.
     """
-    counts = [F.count_if(~field.isin(*BOOLEANS))]
+    counts = [F.count_if(field.isNull()), F.count_if(~field.isin(*BOOLEANS))]
     for reading in readings:
         whole = field.rlike(_whole(integer_pattern(reading).pattern)) & (F.length(field) <= MOST_DIGITS)
         number = field.rlike(_whole(number_pattern(reading.decimal, reading.thousands)))
@@ -101,11 +103,12 @@ def _whole(pattern: str) -> str:
 
 def _column_type(counts: Sequence[int], readings: Sequence[ReadOptions]) -> ColumnType:
     """Return the type of a column with these counts of `_counts`."""
+    n_missing, n_not_boolean = counts[:2]
     for place, reading in enumerate(readings):
-        n_not_whole, n_not_number, n_certain = counts[1 + 3 * place : 4 + 3 * place]
+        n_not_whole, n_not_number, n_certain = counts[2 + 3 * place : 5 + 3 * place]
         if not n_not_number and (place == 0 or n_certain):
-            return "double" if n_not_whole else "bigint", reading
-    return TEXT if counts[0] else ("boolean", DETECT)
+            return "double" if n_not_whole or n_missing else "bigint", reading
+    return TEXT if n_not_boolean else ("boolean", DETECT)
 
 
 def is_csv_name(path: str) -> bool:
@@ -125,6 +128,8 @@ def read_spark_csv(
         refuse_unreadable(uri, file.separator_hint)
     require_columns(columns or {}, file.columns)
     require_single_columns(columns or {}, file.header, uri)
+    if columns is not None:
+        print_header_doubt(table_name(uri), file.header)
     usable = [name for name in file.columns if name not in repeated_columns(file.header, file.columns)]
     return file.typed(usable if columns is None else columns, names), file.options
 

@@ -1,13 +1,13 @@
 """The table that a step works on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
 
 from penguins.cli.read_options import ReadOptions
 from penguins.data.dialect import WINDOWS
-from penguins.text import one_line, print_lines
+from penguins.text import is_number, one_line, print_lines, quote
 
 MOST_COLUMNS_NAMED = 10
 
@@ -36,6 +36,17 @@ def print_dialect(name: str, options: ReadOptions) -> None:
     """Print how the CSV file `name` is read."""
     doubt = f" ({options.encoding}, because it is not UTF-8)" if options.encoding == WINDOWS else ""
     print_lines(f"{one_line(name)} is read as {options}{doubt}")
+
+
+def print_header_doubt(name: str, header: Sequence[str]) -> None:
+    """Print a warning if the names of the columns of the CSV file `name` look like its first row."""
+    numbers = [column for column in header if is_number(column.strip())]
+    n_fractions = sum("." in column for column in numbers)
+    if len(header) > 1 and (len(numbers) == len(header) or n_fractions > len(header) / 2):
+        print_lines(
+            f"warning: the first line of {one_line(name)}, which is taken for the names of the columns, holds numbers, for "
+            f"example {quote(numbers[0])}: if it is a row, write a line of names before it"
+        )
 
 
 def print_left_out(n_rows: int, n_left_out: int, n_missing: Mapping[str, int]) -> None:

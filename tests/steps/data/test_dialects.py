@@ -196,6 +196,17 @@ def test_an_encoding_that_spark_or_the_file_does_not_have_is_refused(store: Stor
             )
 
 
+@pytest.mark.parametrize(("gap", "kinds"), [("", ("float64", "double")), ("3", ("int64", "bigint"))])
+def test_classes_have_the_type_that_pandas_gives_them_also_in_spark(
+    store: Store, session: SparkSession, gap: str, kinds: tuple[str, str]
+) -> None:
+    Path("t.csv").write_text(f"a,b\n1,x\n2,y\n{gap},z\n")
+    assert load_table("t.csv", {"a": "target"}, classes="a").frame["a"].dtype == kinds[0]
+    with mlflow.start_run():
+        table = load_spark_table(session, Path("t.csv").absolute().as_uri(), {"a": "target"}, [], classes="a")
+    assert dict(table.frame.dtypes) == {"a": kinds[1]}
+
+
 def test_columns_that_are_not_in_use_may_be_written_in_any_way(store: Store) -> None:
     header = "a,größe,Why?,Why?\n".encode()
     Path("t.csv").write_bytes(header + "1,ä,x,y\n".encode() + "2,ü,é,y\n".encode("latin-1"))

@@ -139,6 +139,14 @@ def test_the_features_of_parquet_are_chosen_without_index_dates_and_nested_colum
     assert choose_features(described, ["shop"], with_texts=True) == ("income", "member", "visits")
 
 
+def test_the_index_of_a_frame_is_no_feature() -> None:
+    frame = table_of_customers().assign(number=range(30)).set_index("number")
+    frame.to_parquet("t.parquet")
+    assert "number" not in pd.read_parquet("t.parquet").columns
+    [index] = [column for column in describe_columns("t.parquet") if column.name == "number"]
+    assert (index.kind, index.note) == ("other", "the index of a frame of pandas, which reads it as no column")
+
+
 BAD_TABLES: dict[str, tuple[Recipe, str]] = {
     "no file": (path("nope.csv"), "must name a file that is there. Got 'nope.csv'"),
     "an empty file": (file(""), "must name a readable CSV or Parquet table. Got 't.csv'"),

@@ -103,6 +103,18 @@ def test_of_a_complete_table_no_row_is_left_out_and_many_columns_are_counted(cap
     )
 
 
+@pytest.mark.parametrize(
+    ("header", "is_doubted"),
+    [("5.1,3.5,setosa", True), ("1,2,3", True), ("kind,2010,2011", False), ("2010,2011,kind", False), ("x,y,1.5", False)],
+)
+def test_names_of_columns_that_look_like_a_row_are_doubted(
+    header: str, is_doubted: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    load_table(file(f"{header}\n1,2,3\n4,5,6\n")(), {header.split(",")[0]: "features"})
+    warning = "warning: the first line of t.csv, which is taken for the names of the columns, holds numbers, for example"
+    assert (warning in capsys.readouterr().out) == is_doubted
+
+
 def test_of_the_bundled_penguins_the_incomplete_records_are_left_out_whatever_the_columns() -> None:
     table = load_table("penguins", {"bill_depth_mm": "features", "island": "group_by"}, names=["island"])
     assert (len(table.frame), table.left_out) == (333, 11)
