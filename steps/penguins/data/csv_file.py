@@ -14,7 +14,7 @@ import pandas as pd
 
 from penguins.cli.read_options import ReadOptions
 from penguins.data.archives import open_decompressed
-from penguins.data.dialect import SAMPLE_BYTES, Dialect, find_dialect, separator_hint, title_hint
+from penguins.data.dialect import SAMPLE_BYTES, Dialect, find_dialect, points_doubt, separator_hint, title_hint
 from penguins.errors import InputError
 from penguins.text import one_line, quote
 
@@ -65,6 +65,11 @@ class CsvFile:
     def title_hint(self) -> str:
         """How many lines stand before the header, if some seem to, as a sentence, or an empty text."""
         return title_hint(self._beginning(), self.dialect.options)
+
+    @property
+    def points_doubt(self) -> str:
+        """Why the numbers of the file may be read wrongly, or an empty text."""
+        return points_doubt(self._beginning(), self.dialect.options)
 
     def _beginning(self) -> str:
         with open_decompressed(self.path) as file:

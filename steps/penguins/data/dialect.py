@@ -29,6 +29,7 @@ DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 THOUSANDS_COMMA = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
 THOUSANDS_POINT = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+,\d+")
 BLANKS = re.compile(" {2,}")
+GROUPED_POINT = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+")
 CELL_NUMBER = re.compile(r"\s*[+-]?\d+([.,]\d+)*\s*")
 
 
@@ -94,6 +95,24 @@ def find_options(text: str, read: ReadOptions) -> ReadOptions:
     if not decimal:
         decimal, thousands = _find_decimal(_rows(lines, sep, quote)[1:], sep, thousands)
     return replace(read, sep=sep, decimal=decimal, thousands=thousands, quotechar=quotechar, skiprows=n_skipped)
+
+
+def points_doubt(text: str, options: ReadOptions) -> str:
+    """Say that the points at the beginning of a file may stand between thousands, or return an empty text.
+
+    In a file whose separator is no comma, numbers of which each has three digits behind each point are most often German ones.
+    """
+    lines = io.StringIO(text, newline="").readlines()[options.skiprows :]
+    cells = [cell.strip() for row in _rows(lines, options.sep, options.quote)[1:] for cell in row]
+    points = [cell for cell in cells if "." in cell and CELL_NUMBER.fullmatch(cell)]
+    if options.sep == "," or options.decimal != "." or options.thousands or not points:
+        return ""
+    if not all(GROUPED_POINT.fullmatch(cell) for cell in points):
+        return ""
+    return (
+        f"numbers such as {points[0]} are read with a decimal point: if it stands between thousands, pass "
+        'read={decimal: ",", thousands: "."}'
+    )
 
 
 def separator_hint(text: str, options: ReadOptions, n_columns: int, joins_blanks: bool = True) -> str:

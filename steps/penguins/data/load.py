@@ -28,7 +28,7 @@ from penguins.data.csv_file import CsvFile, open_csv, refuse_unreadable
 from penguins.data.file_kinds import is_parquet_file
 from penguins.data.locate import BUNDLED, BUNDLED_FILE, fetch_table, table_name
 from penguins.data.numbers import CERTAIN_POINT, integer_pattern, number_parser, readings_of_columns, unread_numbers
-from penguins.data.table import Table, print_dialect, print_header_doubt, print_left_out
+from penguins.data.table import Table, print_dialect, print_doubts, print_left_out
 from penguins.errors import InputError
 from penguins.resume.fingerprint import content_digest
 from penguins.text import one_line, quote
@@ -204,7 +204,7 @@ def _read_csv(file: CsvFile, columns: Mapping[str, str], names: Sequence[str]) -
         refuse_unreadable(file.data, hint)
     require_columns(columns, file.columns)
     require_single_columns(columns, file.header, file.data)
-    print_header_doubt(table_name(file.data), file.header)
+    print_doubts(table_name(file.data), file.header, file.points_doubt)
     table = file.read([name for name in names if name in file.columns])
     for column in columns:
         if column not in names:

@@ -13,12 +13,21 @@ from pyspark.sql.types import StringType, StructField, StructType
 from penguins.cli.read_options import DETECT, ReadOptions, na_numbers
 from penguins.data.checks import require_columns, require_single_columns
 from penguins.data.csv_file import MISSING, Names, read_header, refuse_unreadable, repeated_columns
-from penguins.data.dialect import UTF_8, WINDOWS, WINDOWS_BYTES, Dialect, decode_windows_byte, find_options, separator_hint
+from penguins.data.dialect import (
+    UTF_8,
+    WINDOWS,
+    WINDOWS_BYTES,
+    Dialect,
+    decode_windows_byte,
+    find_options,
+    points_doubt,
+    separator_hint,
+)
 from penguins.data.load import BOOLEANS, refuse_errors
 from penguins.data.locate import table_name
 from penguins.data.numbers import CERTAIN_POINT, integer_pattern, number_pattern, readings_of_columns
 from penguins.data.spark_columns import quote_column
-from penguins.data.table import print_header_doubt
+from penguins.data.table import print_doubts
 from penguins.errors import InputError
 from penguins.text import quote
 
@@ -43,6 +52,7 @@ class SparkCsv:
     header: Names
     columns: Names
     separator_hint: str = ""
+    points_doubt: str = ""
 
     def typed(self, columns: Iterable[str], names: Collection[str]) -> DataFrame:
         """Return the frame with `columns` alone, as numbers, booleans or texts; those in `names` as texts.
@@ -129,7 +139,7 @@ def read_spark_csv(
     require_columns(columns or {}, file.columns)
     require_single_columns(columns or {}, file.header, uri)
     if columns is not None:
-        print_header_doubt(table_name(uri), file.header)
+        print_doubts(table_name(uri), file.header, file.points_doubt)
     usable = [name for name in file.columns if name not in repeated_columns(file.header, file.columns)]
     return file.typed(usable if columns is None else columns, names), file.options
 
@@ -159,8 +169,10 @@ def open_spark_csv(session: SparkSession, uri: str, read: ReadOptions) -> SparkC
             f"The 'read' parameter must not skip rows of a file that Spark reads. Got {quote(uri)}, whose header is not in its "
             "first line: give the file to pandas first (a path of this machine), or write it without these lines."
         )
-    hint = separator_hint(sample.decode(dialect.codec, errors="replace"), dialect.options, len(header), joins_blanks=False)
-    return SparkCsv(_texts(session, uri, dialect, columns), dialect.options, header, columns, hint)
+    text = sample.decode(dialect.codec, errors="replace")
+    hint = separator_hint(text, dialect.options, len(header), joins_blanks=False)
+    doubt = points_doubt(text, dialect.options)
+    return SparkCsv(_texts(session, uri, dialect, columns), dialect.options, header, columns, hint, doubt)
 
 
 def _spark_encoding(encoding: str) -> str:

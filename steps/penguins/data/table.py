@@ -38,8 +38,10 @@ def print_dialect(name: str, options: ReadOptions) -> None:
     print_lines(f"{one_line(name)} is read as {options}{doubt}")
 
 
-def print_header_doubt(name: str, header: Sequence[str]) -> None:
-    """Print a warning if the names of the columns of the CSV file `name` look like its first row."""
+def print_doubts(name: str, header: Sequence[str], doubt: str) -> None:
+    """Print a warning if the names of the columns of the CSV file `name` look like its first row, and a further `doubt`."""
+    if doubt:
+        print_lines(f"warning: {doubt}")
     numbers = [column for column in header if is_number(column.strip())]
     n_fractions = sum("." in column for column in numbers)
     if len(header) > 1 and (len(numbers) == len(header) or n_fractions > len(header) / 2):

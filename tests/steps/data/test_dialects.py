@@ -152,6 +152,16 @@ def test_columns_with_points_are_read_beside_those_with_commas(store: Store, ses
             load_spark_table(session, uri, {name: "features"}, [])
 
 
+def test_points_that_may_stand_between_thousands_are_doubted_here_and_in_spark(
+    store: Store, session: SparkSession, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("t.csv").write_text("a;b\n3.641;x\n12.500;y\n")
+    load_table("t.csv", {"a": "features"})
+    with mlflow.start_run():
+        load_spark_table(session, Path("t.csv").absolute().as_uri(), {"a": "features"}, [])
+    assert capsys.readouterr().out.count("warning: numbers such as 3.641 are read with a decimal point: if it stands") == 2
+
+
 def test_without_the_usual_marks_only_those_that_are_said_are_missing(store: Store, session: SparkSession) -> None:
     Path("t.csv").write_text("a,b\nNA,1\n?,2\n,3\n")
     read = ReadOptions(keep_default_na=False, na_values=("?",))

@@ -5,7 +5,7 @@ import io
 import pytest
 
 from penguins.cli.read_options import DETECT, ReadOptions
-from penguins.data.dialect import SAMPLE_BYTES, find_dialect
+from penguins.data.dialect import SAMPLE_BYTES, find_dialect, points_doubt
 
 
 def found(content: str | bytes, read: ReadOptions = DETECT) -> ReadOptions:
@@ -106,6 +106,23 @@ def test_a_decimal_comma_is_found_where_it_can_be_nothing_else(case: str) -> Non
 def test_a_decimal_sign_that_is_said_is_taken() -> None:
     assert found("a;b\n1,5;2\n", ReadOptions(decimal=".")).decimal == "."
     assert found('a,b\n"1,5",2\n', ReadOptions(decimal=",")).decimal == ","
+
+
+POINTS = {
+    "a;b\n3.641;x\n12.500;y\n": "numbers such as 3.641 are read with a decimal point",
+    "a;b\n3.641;x\n12.5;y\n1;z\n": "",
+    "a;b\n0.641;x\n": "",
+    "a,b\n3.641,x\n": "",
+    "a;b\n3.641;1,5\n": "",
+    "a;b\nx;y\n": "",
+}
+
+
+@pytest.mark.parametrize("content", POINTS)
+def test_points_that_may_stand_between_thousands_are_doubted(content: str) -> None:
+    doubt = points_doubt(content, found(content))
+    assert doubt.startswith(POINTS[content])
+    assert bool(doubt) == bool(POINTS[content])
 
 
 QUOTES = {
