@@ -7,6 +7,8 @@ from collections.abc import Iterable
 LONGEST_QUOTE, LONGEST_REASON = 120, 500
 # The SQL statement that SQLAlchemy appends to its errors.
 STATEMENT = re.compile(r" (\[SQL: |\(Background on this error at: ).*")
+# A path that can stand in a command as it is.
+PLAIN_PATH = re.compile(r"[\w./:@=+-]{1,200}")
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 

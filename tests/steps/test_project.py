@@ -17,6 +17,7 @@ from step_modules import STEPS
 from stores import SEED_ROWS
 
 from penguins.cli.parameters import declared_parameters
+from penguins.cli.read_options import DETECT, ReadRule
 from penguins.cli.steps import declared_steps
 from penguins.project import PROJECT
 
@@ -221,3 +222,9 @@ def test_the_bundled_penguins_are_those_of_their_package_in_the_order_of_seaborn
 def test_no_document_holds_a_placeholder() -> None:
     for path in [*PROJECT.glob("*.md"), *PROJECT.glob("docs/*.md"), *PROJECT.glob("benchmarks/*.md")]:
         assert not re.search(r"@[A-Z]+@", path.read_text()), path
+
+
+@pytest.mark.parametrize("path", [PROJECT / "README.md", *(PROJECT / "docs").glob("*.md")], ids=lambda path: path.name)
+def test_what_the_documents_pass_as_read_is_accepted(path: Path) -> None:
+    for text in re.findall(r"read=(\{.*?\})'", path.read_text(encoding="utf-8")):
+        assert ReadRule().parse(text) != DETECT

@@ -34,10 +34,14 @@ def to_numbers_or_text(values: pd.Series, column: str, parameter: str) -> pd.Ser
         return values.astype(np.float64)
     if types.is_string_dtype(values) or all(isinstance(value, str | bool) for value in values):
         return values.astype(str)
-    if types.is_datetime64_any_dtype(values) or all(isinstance(value, date) for value in values):
+    if _are_dates(values):
         example = values.astype(str).iloc[0]  # as a CSV file has it
         refuse_unread_numbers(f"dates, for example {quote(example)}: {NO_DATES}", column, parameter)
     return refuse_kind(parameter, column, str(values.dtype), values.iloc[0])
+
+
+def _are_dates(values: pd.Series) -> bool:
+    return types.is_datetime64_any_dtype(values) or (not values.empty and all(isinstance(value, date) for value in values))
 
 
 def is_boolean(values: pd.Series) -> bool:
@@ -47,7 +51,7 @@ def is_boolean(values: pd.Series) -> bool:
 
 
 def to_classes(values: pd.Series, column: str, parameter: str) -> pd.Series:
-    """Convert a column of classes without missing values to int64, bool, float64 (whole numbers) or text.
+    """Convert a column of classes without missing values to int64, bool, float64 (whole numbers) or text, as dates become.
 
     Raises InputError where it holds anything else, because scikit-learn takes numbers with fractions for no classes.
     """
@@ -55,6 +59,8 @@ def to_classes(values: pd.Series, column: str, parameter: str) -> pd.Series:
         values = values.astype(values.cat.categories.dtype)
     if is_boolean(values):
         return values.astype(bool)
+    if _are_dates(values):
+        return values.astype(str)  # as a CSV file has them
     if not types.is_numeric_dtype(values) or types.is_complex_dtype(values):
         return to_numbers_or_text(values, column, parameter)
     is_whole = (values % 1 == 0) & (values.abs() < LARGEST_CLASS)

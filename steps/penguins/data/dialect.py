@@ -61,10 +61,6 @@ class Dialect:
     errors: str = "strict"
     has_null_byte: bool = False
 
-    def __str__(self) -> str:
-        """Write what was found or said as a JSON mapping of pandas' names, except what is always so."""
-        return str(self.options)
-
 
 def find_dialect(file: IO[bytes], read: ReadOptions) -> Dialect:
     """Return how `file`, which is open at its beginning, is written: as `read` says, and where it says nothing, as it looks."""

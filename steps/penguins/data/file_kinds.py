@@ -3,13 +3,13 @@
 import re
 from pathlib import Path, PurePath
 
+from penguins.text import PLAIN_PATH
+
 # As many first bytes as `describe_kind` needs.
 START_BYTES = 4096
 PARQUET_MAGIC, ENCRYPTED_PARQUET_MAGIC = b"PAR1", b"PARE"
 PARQUET_NAMES = (".parquet", ".pq")
 ARCHIVE_NAMES = (".gz", ".bz2", ".xz", ".zip")
-# A path that can stand in a command as it is.
-PLAIN = re.compile(r"[\w./:@=+-]{1,200}")
 # What follows "which" in the line, by the bytes with which the file begins. {to_csv} becomes a command of pandas.
 BY_MAGIC: tuple[tuple[bytes, str], ...] = (
     (ENCRYPTED_PARQUET_MAGIC, "is an encrypted Parquet file: write it without encryption"),
@@ -151,7 +151,7 @@ def _kind_of_text(start: bytes) -> str:
 
 def _fill_in(kind: str, path: PurePath) -> str:
     """Put the commands for `path` into the text `kind`."""
-    file = str(path) if PLAIN.fullmatch(str(path)) else "FILE"
+    file = str(path) if PLAIN_PATH.fullmatch(str(path)) else "FILE"
     name = file.rsplit("/", 1)[-1].split(".")[0] or "table"
     commands = {reader: _command(reader, file, name) for reader in READERS}
     return kind.format(file=file, name=name, **commands)

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Generic, TypeVar
 
-# A path that can stand in a command as it is.
-PLAIN = re.compile(r"[\w./:@=+-]{1,200}")
+from penguins.text import PLAIN_PATH
+
 P = TypeVar("P", bound=PurePath)
 
 
@@ -62,7 +62,7 @@ class LakeTable(Generic[P]):
     def advice(self, root: str = "") -> str:
         """Say why the files are not read and how to read the table, which commands call `root`."""
         root = root or str(self.root)
-        plain = root if PLAIN.fullmatch(root) else "TABLE"
+        plain = root if PLAIN_PATH.fullmatch(root) else "TABLE"
         code = self.format.code.format(root=plain, name=PurePath(plain).name, newest=self.newest)
         return (
             "whose files also hold rows that it no longer has. Give a Spark step the table's name in Spark's catalogue "

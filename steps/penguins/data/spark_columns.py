@@ -75,10 +75,15 @@ def to_double_or_string(name: str, kind: str) -> Column | None:
 
 
 def to_class_type(name: str, kind: str) -> Column | None:
-    """Convert a column of classes of the type `kind` to bigint, boolean, double or string. Gives None for others."""
+    """Convert a column of classes of the type `kind` to bigint, boolean, double or string, as dates become.
+
+    Gives None for others.
+    """
     field = F.col(quote_column(name))
     if kind in WHOLE_TYPES:
         return field.cast("bigint").alias(name)
+    if kind.startswith(DATE_TYPES):
+        return field.cast("string").alias(name)
     return field if kind == "boolean" else to_double_or_string(name, kind)
 
 

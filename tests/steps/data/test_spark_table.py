@@ -3,6 +3,7 @@
 import bz2
 import gzip
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import mlflow
@@ -286,3 +287,14 @@ def test_spark_reads_a_column_whatever_its_name(store: Store, session: SparkSess
         with mlflow.start_run():
             table = load_spark_table(session, data, {name: "features", "kind": "target"}, [])
         assert (table.frame.columns, table.frame.collect(), table.left_out) == ([name, "kind"], [(1.0, "a")], 2)
+
+
+def test_days_as_classes_are_the_texts_that_csv_has(store: Store, session: SparkSession) -> None:
+    days = pd.DataFrame({"x": [date(2026, 1, 31), date(2026, 2, 1)]})
+    days.to_parquet("t.parquet")
+    days.to_csv("t.csv", index=False)
+    for name in ("t.parquet", "t.csv"):
+        for data in (name, Path(name).absolute().as_uri()):
+            with mlflow.start_run():
+                table = load_spark_table(session, data, {"x": "target"}, [], classes="x")
+            assert sorted(row["x"] for row in table.frame.collect()) == ["2026-01-31", "2026-02-01"]

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 from input_tables import file, folder_with, good_table, lake_folder
 
-from penguins.data.lake import PLAIN, find_lake_table, lake_table_at
+from penguins.data.lake import find_lake_table, lake_table_at
 from penguins.data.load import load_table
 from penguins.data.locate import fetch_table, require_exists, table_digest
 from penguins.errors import InputError
+from penguins.text import PLAIN_PATH
 
 MARKERS = {
     "_delta_log/00000000000000000000.json": ("a Delta table", "pip install deltalake"),
@@ -60,7 +61,7 @@ def test_a_path_that_no_shell_takes_as_it_is_stays_out_of_the_command() -> None:
     table = find_lake_table(Path(lake_folder("_delta_log/0.json")()))
     assert table is not None
     assert "DeltaTable('TABLE')" in table.advice("it's $(here)")
-    assert not PLAIN.fullmatch("a b")
+    assert not PLAIN_PATH.fullmatch("a b")
 
 
 def test_the_newest_metadata_of_an_iceberg_table_are_named() -> None:

@@ -4,7 +4,7 @@ import csv
 import gzip
 import random
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -166,7 +166,14 @@ def test_a_feature_of_booleans_is_one_of_numbers_unless_other_text_is_among_them
     assert load_table(data, {"x": "target"}).texts == ["x"]
 
 
+def days(kind: type[date]) -> Recipe:
+    return parquet_file(pd.DataFrame({"x": [kind(2026, 1, 31), kind(2026, 2, 1)]}))
+
+
 CLASSES: dict[str, tuple[Recipe, list[object], type]] = {
+    "days in CSV": (file("x\n2026-01-31\n2026-02-01\n"), ["2026-01-31", "2026-02-01"], object),
+    "days in Parquet": (days(date), ["2026-01-31", "2026-02-01"], object),
+    "times in Parquet": (days(datetime), ["2026-01-31", "2026-02-01"], object),
     "whole numbers": (file("x\n3\n1\n"), [3, 1], np.int64),
     "whole numbers with a gap": (file("x,y\n3,1\n,1\n1,1\n"), [3.0, 1.0], np.float64),
     "booleans": (file("x\nTrue\nFalse\n"), [True, False], np.bool_),
