@@ -81,15 +81,10 @@ from penguins.data.checks import columns_in_use, require_both_sides, require_cla
 from penguins.data.describe_spark import describe_spark_columns
 from penguins.data.locate import table_digest
 from penguins.data.resolve import resolve_columns
+from penguins.data.spark_checks import require_spark_categories, require_spark_classes, require_spark_finite
 from penguins.data.spark_columns import quote_column
 from penguins.data.spark_rows import check_number, check_text
-from penguins.data.spark_table import (
-    SparkTable,
-    load_spark_table,
-    require_spark_categories,
-    require_spark_classes,
-    require_spark_finite,
-)
+from penguins.data.spark_table import SparkTable, load_spark_table
 from penguins.errors import WorkError
 from penguins.plots import confusion_matrix_figure, short_label
 from penguins.resume.step_run import record_fingerprint, step_run

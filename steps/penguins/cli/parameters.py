@@ -92,6 +92,12 @@ GroupBy = Annotated[
         "the column of groups, or several, as in country,month; none: one group; auto: island for the penguins, else none",
     ),
 ]
+Id = Annotated[
+    tuple[str, ...],
+    Parameter(
+        ListOf(COLUMN, may_be_empty=True), "the columns that tell the records, which come along into the table of each record"
+    ),
+]
 TestSize = Annotated[float, Parameter(FRACTION, "share of the rows that is held out for evaluation, in (0, 1)")]
 Seed = Annotated[int, Parameter(SEED, "seed of every random choice")]
 Encoding = Annotated[

@@ -26,6 +26,7 @@ from penguins.data.column_types import (
 )
 from penguins.data.csv_file import CsvFile, open_csv, refuse_unreadable
 from penguins.data.file_kinds import is_parquet_file
+from penguins.data.ids import id_columns, to_ids
 from penguins.data.locate import BUNDLED, BUNDLED_FILE, fetch_table, table_name
 from penguins.data.numbers import CERTAIN_POINT, integer_pattern, number_parser, readings_of_columns, unread_numbers
 from penguins.data.table import Table, print_dialect, print_doubts, print_left_out
@@ -49,26 +50,30 @@ def load_table(
     read: ReadOptions = DETECT,
     classes: str = "",
     codes: Sequence[str] | None = None,
+    ids: Sequence[str] = (),
 ) -> Table:
     """Read the table `data` and keep the rows without a missing value in `columns`.
 
     `columns` maps each column that the step uses to the parameter that names it. Those in `names` hold the names of groups:
     they are read as text in which only an empty field is missing. The column `classes` holds classes and those in `codes`
     categories, which may look like anything; both keep their type. Without `codes` (None), a step does not tell categories
-    apart. Of the bundled penguins, the records that miss a value in any column are left out. `read` says how a CSV file is
-    written. Prints how another table is read, and how many of its rows are left out, for which columns.
+    apart. The columns `ids` come along in `Table.whole`, whatever they hold. Of the bundled penguins, the records that miss a
+    value in any column are left out. `read` says how a CSV file is written. Prints how another table is read, and how many of
+    its rows are left out, for which columns.
     Raises InputError where the table or a column does not exist, cannot be read or has no complete row, or where a column of
     text holds numbers or dates that are not read as such.
     """
     path, name = (BUNDLED_FILE, BUNDLED) if data == BUNDLED else (fetch_table(data), table_name(data))
-    everything, options = _read(path, data, columns, names, read, classes)
+    others = id_columns(ids, columns)
+    everything, options = _read(path, data, columns | others, (*names, *others), read, (classes, *others))
     if data != BUNDLED and options:
         print_dialect(name, options)
     for column, parameter in columns.items():
         if column not in (*names, classes, *(codes or ())):
             require_read_numbers(everything[column], column, parameter, options, has_codes=codes is not None)
     relevant = everything if data == BUNDLED else everything[list(columns)]
-    complete = relevant.dropna()[list(columns)].reset_index(drop=True)
+    places = np.flatnonzero(relevant.notna().all(axis="columns"))
+    complete = everything[list(columns)].iloc[places].reset_index(drop=True)
     if complete.empty:
         raise InputError(
             f"The 'data' parameter must name a table with rows that miss no value in {', '.join(columns)}. "
@@ -88,6 +93,8 @@ def load_table(
         digest=content_digest(path),
         numbers=[column for column in numeric if column not in of_codes],
         texts=[column for column in columns if column not in numeric],
+        places=places,
+        whole=_whole_rows(everything, ids, names),
         codes=of_codes,
         read_as=str(options or ""),
     )
@@ -108,6 +115,16 @@ def _convert(
 
 def _to_names(values: pd.Series, _column: str, _parameter: str) -> pd.Series:
     return as_names(values)
+
+
+def _whole_rows(everything: pd.DataFrame, ids: Sequence[str], names: Sequence[str]) -> pd.DataFrame:
+    """Return the columns `ids` of all rows, then those of groups as text, None where one is missing."""
+    columns = {column: to_ids(everything[column]) for column in ids if column not in names}
+    for column in names:
+        texts, present = np.full(len(everything), None, dtype=object), everything[column].notna().to_numpy()
+        texts[present] = as_names(everything[column][present])
+        columns[column] = pd.Series(texts)
+    return pd.DataFrame(columns, index=everything.index)
 
 
 @contextmanager
@@ -137,23 +154,27 @@ def require_no_options(data: str, read: ReadOptions) -> None:
 
 
 def _read(
-    path: Path, data: str, columns: dict[str, str], names: Sequence[str], read: ReadOptions, classes: str
+    path: Path, data: str, columns: dict[str, str], names: Sequence[str], read: ReadOptions, exact: Sequence[str]
 ) -> tuple[pd.DataFrame, ReadOptions | None]:
-    """Read `columns` of a Parquet table, or all columns of a CSV file; return also how that is written."""
+    """Read `columns` of a Parquet table, or all columns of a CSV file; return also how that is written.
+
+    Those in `names` are read as text from CSV; the whole numbers of Parquet are kept in those that are `exact`.
+    """
     with refuse_errors(data):
         if is_parquet(path):
             require_no_options(data, read)
-            return _read_parquet(path, data, columns, names, classes), None
+            return _read_parquet(path, data, columns, names, exact), None
         file = open_csv(path, data, read)
         return _read_csv(file, columns, names), file.dialect.options
 
 
-def _read_parquet(path: Path, data: str, columns: dict[str, str], names: Sequence[str], classes: str) -> pd.DataFrame:
+def _read_parquet(path: Path, data: str, columns: dict[str, str], names: Sequence[str], exact: Sequence[str]) -> pd.DataFrame:
     table = read_arrow(path, data, columns)
-    converted = [to_lossless(table.column(column), column, columns[column], column in names) for column in columns]
+    are_text = set(names).difference(exact)
+    converted = [to_lossless(table.column(column), column, columns[column], column in are_text) for column in columns]
     frame: pd.DataFrame = table.from_arrays(converted, names=list(columns)).to_pandas()
     for column, values in zip(columns, converted, strict=True):
-        if column == classes and str(values.type).startswith(("int", "uint")):
+        if column in exact and str(values.type).startswith(("int", "uint")):
             frame[column] = pd.array(values.to_pylist(), dtype="Int64" if str(values.type) != "uint64" else "UInt64")
     return frame
 

@@ -8,6 +8,7 @@ from pyspark.sql import functions as F
 from penguins.cli.read_options import ReadOptions
 from penguins.data.checks import require_columns
 from penguins.data.column_types import refuse_unread_numbers
+from penguins.data.ids import NUMBER_ID, WHOLE_ID
 from penguins.data.numbers import NO_DATES, unread_numbers
 from penguins.errors import InputError
 from penguins.text import quote
@@ -85,6 +86,18 @@ def to_class_type(name: str, kind: str) -> Column | None:
     if kind.startswith(DATE_TYPES):
         return field.cast("string").alias(name)
     return field if kind == "boolean" else to_double_or_string(name, kind)
+
+
+def convert_ids(frame: DataFrame, columns: Sequence[str], is_csv: bool) -> list[Column]:
+    """Return columns that tell records; those of CSV, which are texts, as numbers if that changes none, as `to_ids` does."""
+    fields = [F.col(quote_column(name)) for name in columns]
+    if not is_csv or not fields:
+        return fields
+    not_whole, not_numbers = ([~field.rlike(f"^(?:{pattern})$") for field in fields] for pattern in (WHOLE_ID, NUMBER_ID))
+    n_others: tuple[int, ...] = frame.select(*map(F.count_if, [*not_whole, *not_numbers])).first() or ()
+    kinds = ["string" if n_others[len(fields) + place] else "double" for place in range(len(fields))]
+    kinds = ["bigint" if not n_others[place] else kind for place, kind in enumerate(kinds)]
+    return [field.cast(kind).alias(name) for name, field, kind in zip(columns, fields, kinds, strict=True)]
 
 
 def estimate_distinct(field: Column) -> Column:

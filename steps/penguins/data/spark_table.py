@@ -5,32 +5,33 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import reduce
+from operator import and_
 from pathlib import PurePosixPath
 from urllib.parse import urlparse
 
+import pandas as pd
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from penguins.cli.read_options import DETECT, ReadOptions
-from penguins.data.checks import LARGEST, refuse_beyond, refuse_fractions, refuse_identifiers, refuse_infinite
-from penguins.data.column_types import LARGEST_CLASS
+from penguins.data.checks import require_columns
 from penguins.data.file_kinds import describe_name
+from penguins.data.ids import id_columns
 from penguins.data.lake_spark import require_no_lake_table
 from penguins.data.load import load_table, require_no_options
 from penguins.data.locate import BUNDLED, TABLE_NAME, table_name, uri_scheme
-from penguins.data.spark_columns import convert_columns, estimate_distinct, quote_column, require_read_spark_numbers
+from penguins.data.spark_columns import convert_columns, convert_ids, quote_column, require_read_spark_numbers
 from penguins.data.spark_csv import is_csv_name, read_spark_csv
 from penguins.data.table import print_dialect, print_left_out
 from penguins.errors import InputError
-from penguins.text import format_number, one_line, quote
+from penguins.text import one_line, quote
 from penguins.tracking.artifacts import log_external_table, log_table
 
 # This machine fetches tables with these schemes; Spark reads those with any other.
 FETCHED_SCHEMES = ("runs", "models", "mlflow-artifacts", "http", "https")
-# In degrees; longitudes are written from -180 or from 0.
-LATITUDES, LONGITUDES = (-90.0, 90.0), (-180.0, 360.0)
 CASE_SENSITIVE = "spark.sql.caseSensitive"
 ORDER = "(row number)"
 # No column that a step uses has this name: the rules of parameters refuse it.
@@ -52,7 +53,9 @@ class SparkTable:
 
     `numbers` names the columns of numbers, which are double, and `texts` the others, which are string. `left_out` is the
     number of rows that are not complete, `n_names` the number of distinct combinations of names, or 1 without columns of
-    names, `digest` a digest of the content, and `order` the column that numbers the rows, where the table has one.
+    names, `digest` a digest of the content, and `order` the column with the place of each row in the user's table, from 0,
+    where the table has one; then `whole` is that of `Table`. Where Spark reads the table itself, `frame` has the columns `ids`,
+    too, and `incomplete` has them and those of names of the rows that are left out.
     """
 
     frame: DataFrame
@@ -65,6 +68,9 @@ class SparkTable:
     n_names: int
     digest: str
     order: str | None = None
+    whole: pd.DataFrame | None = None
+    ids: Sequence[str] = ()
+    incomplete: DataFrame | None = None
 
 
 def load_spark_table(
@@ -75,67 +81,19 @@ def load_spark_table(
     ordered: bool = False,
     read: ReadOptions = DETECT,
     classes: str = "",
+    ids: Sequence[str] = (),
 ) -> SparkTable:
     """Read the table `data` in `columns` (column to parameter) and log it as the dataset of the active run.
 
     Those in `names` hold the names of groups and are read as text. Without any, the table is one group. The column `classes`
-    holds classes and keeps its type. If `ordered`, a table whose rows have an order gets a further column, `order`, that
-    numbers them. `read` says how a CSV file is written.
+    holds classes and keeps its type. If `ordered`, a table whose rows have an order gets a further column, `order`, with their
+    places. `read` says how a CSV file is written. The columns `ids` come along.
     Raises InputError where the table or a column does not exist, cannot be read or has no complete row.
     """
     _require_distinguishable(session, columns)
     if is_read_here(data):
-        return _load_through_pandas(session, data, columns, names, ordered, read, classes)
-    return _load_in_spark(session, data, columns, names, read, classes)
-
-
-def require_spark_numbers(table: SparkTable, parameter: str, columns: Sequence[str]) -> None:
-    """Raise InputError that names the first of `columns` that holds text, with an example."""
-    for name in columns:
-        if name in table.texts:
-            field = F.col(quote_column(name))
-            first = table.frame.where(field.try_cast("double").isNull()).select(field).head()
-            example = f", for example {quote(first[0])}" if first else ""
-            raise InputError(
-                f"The {quote(parameter)} parameter must name columns of numbers. Got {quote(name)}, which holds text{example}."
-            )
-
-
-def require_spark_classes(table: SparkTable, parameter: str, column: str) -> None:
-    """Raise InputError where the column of classes holds a number with a fraction, or one beyond 64 bits."""
-    if column in table.numbers:
-        field = F.col(quote_column(column))
-        first = table.frame.where((field % 1 != 0) | (F.abs(field) >= LARGEST_CLASS)).select(field).head()
-        if first:
-            refuse_fractions(column, parameter, format_number(first[0]))
-
-
-def require_spark_finite(table: SparkTable, parameter: str, columns: Sequence[str]) -> None:
-    """Raise InputError that names the first of `columns` that holds a number beyond `LARGEST`."""
-    numbers = [name for name in columns if name in table.numbers]
-    counts = table.frame.select(*[F.count_if(F.abs(F.col(quote_column(name))) > LARGEST) for name in numbers]).head() or ()
-    for name, n_infinite in zip(numbers, counts, strict=True):
-        refuse_infinite(n_infinite, table.rows, parameter, name)
-
-
-def require_spark_categories(table: SparkTable, parameter: str, columns: Sequence[str]) -> None:
-    """Print how many categories each of `columns` has that holds text; Spark estimates large numbers.
-
-    Raises InputError that names the first one with nearly as many categories as rows.
-    """
-    texts = [name for name in columns if name in table.texts]
-    counts = table.frame.select(*[estimate_distinct(F.col(quote_column(name))) for name in texts]).head() or ()
-    refuse_identifiers(dict(zip(texts, counts, strict=True)), table.rows, parameter)
-
-
-def require_spark_degrees(table: SparkTable, parameter: str, columns: Sequence[str]) -> None:
-    """Raise InputError where the first of two `columns` is no latitude or the second no longitude in degrees."""
-    fields = [F.col(quote_column(name)) for name in columns]
-    low_latitude, low_longitude, high_latitude, high_longitude = table.frame.select(
-        *[F.min(field) for field in fields], *[F.max(field) for field in fields]
-    ).head() or (0, 0, 0, 0)
-    refuse_beyond(parameter, columns[0], (low_latitude, high_latitude), LATITUDES)
-    refuse_beyond(parameter, columns[1], (low_longitude, high_longitude), LONGITUDES)
+        return _load_through_pandas(session, data, columns, names, ordered, read, classes, ids)
+    return _load_in_spark(session, data, columns, names, read, classes, ids)
 
 
 def _require_distinguishable(session: SparkSession, columns: Mapping[str, str]) -> None:
@@ -168,15 +126,16 @@ def _load_through_pandas(
     ordered: bool,
     read: ReadOptions,
     classes: str,
+    ids: Sequence[str],
 ) -> SparkTable:
-    table = load_table(data, columns, names, read, classes)
+    table = load_table(data, columns, names, read, classes, ids=ids)
     log_table(table.frame, table.source, table.name, table.left_out, read_as=table.read_as)
     rows, order = table.frame, None
     if ordered:
         order = ORDER
         while order in columns:
             order += "'"
-        rows = rows.assign(**{order: range(len(rows))})
+        rows = rows.assign(**{order: table.places})
     return SparkTable(
         frame=session.createDataFrame(rows),
         name=table.name,
@@ -189,17 +148,28 @@ def _load_through_pandas(
         n_names=len(set(zip(*[rows[name] for name in names], strict=True))) if names else 1,
         digest=table.digest,
         order=order,
+        whole=table.whole,
     )
 
 
 def _load_in_spark(
-    session: SparkSession, data: str, columns: dict[str, str], names: Sequence[str], read: ReadOptions, classes: str
+    session: SparkSession,
+    data: str,
+    columns: dict[str, str],
+    names: Sequence[str],
+    read: ReadOptions,
+    classes: str,
+    ids: Sequence[str],
 ) -> SparkTable:
+    others, ids = id_columns(ids, columns), [name for name in ids if name not in names]
     with refuse_spark_errors(data):
-        everything, options = read_in_spark(session, data, read, columns, names)
+        everything, options = read_in_spark(session, data, read, columns | others, (*names, *others))
+        require_columns(others, everything.columns)
+        of_ids = convert_ids(everything, list(others), is_csv=options is not None)
         selected = everything.select(*convert_columns(everything, columns, names, classes))
-        # dropna misreads a name with a dot or a backtick.
-        frame = selected.toDF(*map(str, range(len(columns)))).dropna().toDF(*columns)
+        with_ids = everything.select(*convert_columns(everything, columns, names, classes), *of_ids)
+        is_complete = reduce(and_, [F.col(quote_column(name)).isNotNull() for name in columns])
+        frame = with_ids.where(is_complete)
         n_missing = _count_missing(selected)
         total = n_missing.pop(TOTAL)
         rows, n_names, digest = _count_rows(frame, columns, names)
@@ -210,7 +180,7 @@ def _load_in_spark(
             f"The 'data' parameter must name a table with rows that miss no value in {', '.join(columns)}. "
             f"Got {quote(data)}, which has {total} rows and none that is complete."
         )
-    numbers = [name for name, kind in frame.dtypes if kind == "double"]
+    numbers = [name for name, kind in frame.dtypes if kind == "double" and name in columns]
     require_read_spark_numbers(
         frame, {name: columns[name] for name in columns if name not in (*numbers, *names, classes)}, options
     )
@@ -226,6 +196,8 @@ def _load_in_spark(
         texts=[name for name in columns if name not in numbers],
         n_names=n_names,
         digest=f"{rows} {total} {digest}",
+        ids=ids,
+        incomplete=with_ids.where(~is_complete).select(*[quote_column(name) for name in dict.fromkeys((*ids, *names))]),
     )
 
 

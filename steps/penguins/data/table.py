@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import pandas as pd
 
 from penguins.cli.read_options import ReadOptions
@@ -19,6 +20,8 @@ class Table:
     `numbers` names the columns of numbers, which are float64, `codes` those of numbers that stand for categories, and `texts`
     the others, which are text, or classes of any type. `left_out` is the number of rows that are not complete, `source` the
     path of the table and `digest` a digest of its content. `read_as` says, as the parameter `read` does, how CSV was read.
+    `places`, of shape (n_complete_rows,), holds where each row stands in the user's table, from 0. `whole` has a row for each
+    row of that table: the `id` columns, then those of groups as text, None where one is missing.
     """
 
     frame: pd.DataFrame
@@ -28,6 +31,8 @@ class Table:
     digest: str
     numbers: list[str]
     texts: list[str]
+    places: np.ndarray
+    whole: pd.DataFrame
     codes: list[str] = field(default_factory=list)
     read_as: str = ""
 

@@ -10,7 +10,8 @@ from penguins.data.checks import columns_in_use, require_other_names, require_po
 from penguins.data.describe_spark import describe_spark_columns
 from penguins.data.locate import table_digest
 from penguins.data.resolve import resolve_columns
-from penguins.data.spark_table import SparkTable, load_spark_table, require_spark_degrees, require_spark_numbers
+from penguins.data.spark_checks import require_spark_degrees, require_spark_numbers
+from penguins.data.spark_table import SparkTable, load_spark_table
 from penguins.resume.fingerprint import step_fingerprint
 from penguins.resume.recovery import discard_run, end_runs_that_only_began, finished_run
 from penguins.resume.step_run import step_run

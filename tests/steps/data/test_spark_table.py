@@ -15,15 +15,9 @@ from input_tables import GOOD_CSV, Recipe, file, good_table, parquet_with, path,
 from pyspark.sql import SparkSession
 from stores import Store
 
+from penguins.data.spark_checks import require_spark_finite, require_spark_numbers
 from penguins.data.spark_columns import quote_column
-from penguins.data.spark_table import (
-    CASE_SENSITIVE,
-    ORDER,
-    SparkTable,
-    load_spark_table,
-    require_spark_finite,
-    require_spark_numbers,
-)
+from penguins.data.spark_table import CASE_SENSITIVE, ORDER, SparkTable, load_spark_table
 from penguins.errors import InputError
 
 COLUMNS = {"kind": "group_by", "size": "features"}
@@ -103,8 +97,33 @@ def test_without_a_column_of_names_none_is_read_as_names(store: Store, session: 
     Path("t.csv").write_text("x,y\nNA,2\n1,NA\n1,3\n")
     with mlflow.start_run():
         table = load_spark_table(session, "t.csv", {"x": "features", "y": "features"}, [], ordered=True)
-    assert [tuple(row) for row in table.frame.collect()] == [(1.0, 3.0, 0)]
+    assert [tuple(row) for row in table.frame.collect()] == [(1.0, 3.0, 2)]
     assert (table.numbers, table.left_out, table.order, table.n_names) == (["x", "y"], 2, ORDER, 1)
+
+
+ID_CSV = "id,kind,size,code\n1,a,1,007\n,b,,8\n9007199254740993,,3,\n4,b,4,9\n"
+
+
+@pytest.mark.parametrize("form", ["here", "spark"])
+def test_the_columns_of_ids_come_along_for_all_rows(store: Store, session: SparkSession, form: str) -> None:
+    Path("t.csv").write_text(ID_CSV)
+    data = "t.csv" if form == "here" else Path("t.csv").resolve().as_uri()
+    with mlflow.start_run():
+        table = load_spark_table(session, data, COLUMNS, ["kind"], ordered=True, ids=("id", "code", "kind", "size"))
+    complete = [(1, "007", "a"), (4, "9", "b")]
+    left_out = [(None, "8", "b"), (9007199254740993, None, None)]
+    if form == "here":
+        assert table.whole is not None
+        rows_of_ids = table.whole[["id", "code", "kind"]].itertuples(index=False)
+        found = [tuple(None if pd.isna(value) else value for value in row) for row in rows_of_ids]
+        assert found == [complete[0], *left_out, complete[1]]
+        assert list(table.whole) == ["id", "code", "size", "kind"]
+        assert sorted(row[2] for row in table.frame.collect()) == [0, 3]
+    else:
+        assert table.incomplete is not None
+        assert sorted(map(tuple, table.frame.select("id", "code", "kind").collect())) == complete
+        assert list(map(tuple, table.incomplete.select("id", "code", "kind").collect())) == left_out
+        assert list(table.ids) == ["id", "code", "size"]
 
 
 def test_spark_reads_a_table_of_its_catalogue(store: Store, session: SparkSession) -> None:
