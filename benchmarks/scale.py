@@ -25,8 +25,9 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from penguins.cli.script import run_entry_point
 from penguins.sweep.context import sweep_context
 from penguins.sweep.fit import GroupResult, Outcome, sweep
-from penguins.sweep.log_runs import SWEEP, group_metrics
+from penguins.sweep.log_runs import SWEEP
 from penguins.sweep.model_files import store_model
+from penguins.sweep.run_contents import group_metrics
 from penguins.sweep.settings import SweepSettings
 from penguins.tracking.run import quiet_libraries
 from penguins.tracking.store import now_ms
@@ -92,9 +93,8 @@ class BareClient:
         mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
         quiet_libraries()
         self.client, self.with_data = MlflowClient(), with_data
-        self.context = sweep_context(
-            run_id, SweepSettings("dbscan", ("site",), tuple(FEATURES), {"eps": EPS, "min_samples": (MIN_SAMPLES,)}), n_groups=1
-        )
+        settings = SweepSettings("dbscan", ("site",), tuple(FEATURES), {"eps": EPS, "min_samples": (MIN_SAMPLES,)})
+        self.context = sweep_context(run_id, settings, n_groups=1, data="sites.parquet")
         rows = pd.read_parquet(next(folder.glob("*.parquet"))).iloc[:RECORDS]
         fit = sweep(rows[FEATURES], EPS, MIN_SAMPLES)
         self.model = fit.model_that_predicts(EPS.index(BEST_EPS))

@@ -49,7 +49,7 @@ class Store:
         self.n_runs = sum(len(group.outcomes) for group in self.groups)
         with mlflow.start_run() as run:
             log_table(penguins.frame, penguins.source, penguins.name, penguins.left_out)
-        self.context = sweep_context(run.info.run_id, SETTINGS, len(self.islands))
+        self.context = sweep_context(run.info.run_id, SETTINGS, len(self.islands), "penguins")
 
     def plain(self) -> float:
         """Return the seconds a run of a plain loop, over one eps of each island."""

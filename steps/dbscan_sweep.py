@@ -16,6 +16,7 @@ from penguins.cli.parameters import (
     Eps,
     Experiment,
     GroupBy,
+    Id,
     LogFrom,
     Metric,
     MinCoverage,
@@ -56,6 +57,7 @@ class Parameters:
     data: Data = "penguins"
     group_by: GroupBy = (AUTO,)
     features: SweptFeatures = (AUTO,)
+    id: Id = ()
     eps: Eps = DEFAULT_EPS
     min_samples: MinSamples = (3,)
     metric: Metric = "euclidean"

@@ -12,6 +12,7 @@ from penguins.cli.parameters import (
     DensityRule,
     Experiment,
     GroupBy,
+    Id,
     LogFrom,
     Metric,
     MinClusterSize,
@@ -52,6 +53,7 @@ class Parameters:
     data: Data = "penguins"
     group_by: GroupBy = (AUTO,)
     features: SweptFeatures = (AUTO,)
+    id: Id = ()
     min_cluster_size: MinClusterSize = Auto()
     min_samples: MinSamples = (3,)
     metric: Metric = "euclidean"

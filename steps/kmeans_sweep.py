@@ -12,6 +12,7 @@ from penguins.cli.parameters import (
     Data,
     Experiment,
     GroupBy,
+    Id,
     LogFrom,
     Models,
     NClusters,
@@ -51,6 +52,7 @@ class Parameters:
     data: Data = "penguins"
     group_by: GroupBy = (AUTO,)
     features: SweptFeatures = (AUTO,)
+    id: Id = ()
     n_clusters: NClusters = (2, 3, 4, 5, 6, 8, 10)
     metric: Annotated[str, Parameter(Choice(("euclidean",)), "distance: euclidean, the only one of k-means")] = "euclidean"
     scale: Scale = "standard"

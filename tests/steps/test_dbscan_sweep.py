@@ -80,7 +80,9 @@ def test_a_sweep_has_a_run_for_each_island_and_under_it_one_for_each_eps(store: 
         assert set(children) == {f"{island}-eps{eps:g}" for eps in EPS}
         for eps in EPS:
             assert children[f"{island}-eps{eps:g}"].data.params == {"group": island, "eps": f"{eps:g}", "min_samples": "3"}
-    assert store.artifacts(sweep) == {"results.csv", "results.json", "metrics_by_eps.png"}
+    assert store.artifacts(sweep) == {
+        *("results.csv", "results.json", "metrics_by_eps.png", "clusters.parquet", "cluster_profiles.csv")
+    }
     assert sweep.data.metrics["n_groups"] == 3
     assert sweep.data.metrics["groups_with_best_eps"] == 3
     assert sweep.data.metrics["n_rows"] == 333

@@ -28,6 +28,8 @@ class SweepContext:
     tags: Mapping[str, str]
     datasets: list[DatasetInput]
     requirements: list[str]
+    # The table as the user calls it.
+    data: str = ""
     # Whether each group gets pictures, which would take long for many groups.
     with_pictures: bool = True
     # The driver's credentials, only for workers that log.
@@ -39,8 +41,8 @@ class SweepContext:
         return PARALLEL_RUNS if is_server(self.tracking_uri) else 1
 
 
-def sweep_context(run_id: str, settings: SweepSettings, n_groups: int) -> SweepContext:
-    """Return the context of a sweep of `n_groups` whose own run is `run_id`."""
+def sweep_context(run_id: str, settings: SweepSettings, n_groups: int, data: str) -> SweepContext:
+    """Return the context of a sweep of `n_groups` of the table `data` whose own run is `run_id`."""
     run = MlflowClient().get_run(run_id)
     return SweepContext(
         settings=settings,
@@ -49,6 +51,7 @@ def sweep_context(run_id: str, settings: SweepSettings, n_groups: int) -> SweepC
         sweep_id=run_id,
         tags={key: value for key, value in run.data.tags.items() if key in INHERITED_TAGS},
         datasets=list(run.inputs.dataset_inputs),
+        data=data,
         with_pictures=n_groups <= MOST_PICTURED_GROUPS,
         requirements=model_requirements("mlflow", "scikit-learn", "skops", "pandas", "numpy"),
     )

@@ -23,15 +23,24 @@ from penguins.resume.recovery import claim_stale_runs, end_runs_that_only_began,
 from penguins.resume.step_run import record_fingerprint
 from penguins.spark.groups import group_results
 from penguins.spark.target import SparkTarget
+from penguins.sweep.clusters_table import whole_ids
 from penguins.sweep.context import SweepContext, sweep_context
 from penguins.sweep.fit import SEPARATOR, GroupResult
 from penguins.sweep.log_runs import log_group
-from penguins.sweep.publish import log_results, print_results
+from penguins.sweep.publish import log_clusters, log_results, print_results
 from penguins.sweep.results import LoggedGroup, SweepResults, failure_rows
 from penguins.sweep.resume import delete_duplicates, end_late_groups, finished_groups, recover_groups
 from penguins.sweep.settings import ONE_GROUP, SweepSettings
-from penguins.sweep.transfer import SCHEMA, fitted_groups_from_rows, logged_groups_from_rows
-from penguins.sweep.workers import ORDER, feature_column, fit_in_worker, group_fields, log_in_worker
+from penguins.sweep.transfer import SCHEMA, chosen_from_rows, fitted_groups_from_rows, logged_groups_from_rows
+from penguins.sweep.workers import (
+    ROW,
+    feature_column,
+    fit_chosen_in_worker,
+    fit_in_worker,
+    group_fields,
+    id_column,
+    log_in_worker,
+)
 from penguins.text import LONGEST_REASON, print_lines, quote
 from penguins.tracking.run import failure_reason, progress_bar
 from penguins.tracking.server import own_credentials
@@ -51,9 +60,11 @@ def run_sweep(entry_point: str, parameters: Any, settings: SweepSettings, run: R
 
     Raises WorkError where a group failed, once the others are complete.
     """
-    context = sweep_context(run.info.run_id, settings, table.n_names)
+    context = sweep_context(run.info.run_id, settings, table.n_names, parameters.data)
     results = SweepResults()
     stale = _recover(entry_point, parameters, context, table, results)
+    if results.groups:
+        cluster_again(results, context, worker_frame(table, settings))
     if n_left := table.n_names - len(results.groups):
         n_slices = slice_count(n_left, table.rows // table.n_names, settings, n_parallel)
         frame = _drop_groups(worker_frame(table, settings), [group.key for group in results.groups.values()], settings)
@@ -63,6 +74,7 @@ def run_sweep(entry_point: str, parameters: Any, settings: SweepSettings, run: R
                 bar.update()
     remove_leftovers(context, stale, results)
     log_results(results, settings)
+    log_clusters(results, table, settings)
     print_results(run, results, settings)
     if failures := results.failures:
         name, why = next(iter(failures.items()))
@@ -101,22 +113,49 @@ def _recover(entry_point: str, parameters: Any, context: SweepContext, table: Sp
 
 
 def worker_frame(table: SparkTable, settings: SweepSettings) -> DataFrame:
-    """Return the table under names that Spark cannot misread: `group_0` …, `feature_0` …, and `order` if the rows have one."""
+    """Return the table under names that Spark cannot misread: `group_0` …, `feature_0` …, `id_0` …, and `row` if it has one."""
     groups = [F.col(quote_column(name)) for name in settings.group_by] or [F.lit(ONE_GROUP)]
     columns = [values.alias(name) for values, name in zip(groups, group_fields(settings), strict=True)]
     columns += [F.col(quote_column(name)).alias(feature_column(index)) for index, name in enumerate(settings.features)]
     if table.order:
-        columns.append(F.col(quote_column(table.order)).alias(ORDER))
+        columns.append(F.col(quote_column(table.order)).alias(ROW))
+    as_text = whole_ids(table)
+    for index, name in enumerate(table.ids):
+        field = F.col(quote_column(name))
+        columns.append((field.cast("string") if name in as_text else field).alias(id_column(index)))
     return table.frame.select(*columns)
 
 
 def _drop_groups(frame: DataFrame, keys: Collection[tuple[str, ...]], settings: SweepSettings) -> DataFrame:
     """Return the frame without the records of the groups with these keys."""
-    if not keys:
-        return frame
+    return _join_groups(frame, keys, settings, "left_anti") if keys else frame
+
+
+def _join_groups(frame: DataFrame, keys: Collection[tuple[str, ...]], settings: SweepSettings, how: str) -> DataFrame:
     fields = group_fields(settings)
     groups = frame.sparkSession.createDataFrame(sorted(keys), ", ".join(f"{name} string" for name in fields))
-    return frame.join(F.broadcast(groups), fields, "left_anti")
+    return frame.join(F.broadcast(groups), fields, how)
+
+
+def cluster_again(results: SweepResults, context: SweepContext, frame: DataFrame) -> None:
+    """Add the chosen clusterings of groups that another sweep has logged: no run holds them, and one value is soon fitted.
+
+    `frame` is that of `worker_frame`. Raises WorkError where Spark fails.
+    """
+    settings, groups = context.settings, list(results.groups.values())
+    best = {group.key: dict(group.best.params) for group in groups if group.best}
+
+    def fit(records: pd.DataFrame) -> pd.DataFrame:
+        return fit_chosen_in_worker(records, settings, best)
+
+    frame = _join_groups(frame, [group.key for group in groups], settings, "left_semi")
+    n_records = sum(group.n_records for group in groups) // len(groups)
+    n_slices = slice_count(len(groups), n_records, replace(settings, models="none"), 1)
+    tag = f"again-{context.sweep_id}"
+    with closing(group_results(frame, group_fields(settings), fit, SCHEMA, n_slices, tag)) as slices:
+        for rows in slices:
+            for name, chosen in chosen_from_rows(rows).items():
+                results.add(replace(results.groups[name], chosen=chosen))
 
 
 def require_distinct_names(table: SparkTable, settings: SweepSettings) -> None:
@@ -142,7 +181,7 @@ def slice_count(n_groups: int, n_records: int, settings: SweepSettings, n_parall
     """
     n_models = 0 if settings.logs_in_workers else settings.most_models_per_group
     bytes_per_record = BYTES_PER_NUMBER * (2 + len(settings.features))  # its label, its index and its coordinates
-    bytes_per_group = settings.most_values * BYTES_PER_OUTCOME + n_models * bytes_per_record * n_records
+    bytes_per_group = settings.most_values * BYTES_PER_OUTCOME + (n_models + 1) * bytes_per_record * n_records
     in_slice = max(FEWEST_GROUPS_IN_SLICE, n_parallel, n_groups // MOST_SLICES)
     return math.ceil(n_groups / max(1, min(in_slice, SLICE_BYTES // bytes_per_group)))
 

@@ -18,6 +18,7 @@ from penguins.clustering.indices import N_CLUSTERED_RECORDS, N_CLUSTERS, Evaluat
 from penguins.clustering.selection import Choice, choose
 from penguins.data.checks import LARGEST
 from penguins.sweep.algorithm import ALGORITHMS, HAVERSINE, Algorithm, Clustering, Params, Proposal, Space
+from penguins.sweep.chosen import ChosenClustering, give_back
 from penguins.sweep.nearest import NearestRecords
 
 # Between the values of a group in its name, where several columns make the groups.
@@ -93,9 +94,10 @@ class SweepFit:
     def model_that_predicts(self, position: int) -> SweepModel:
         """Return the model of the outcome at `position` with all that its predictions need."""
         pipeline = self.model(position)
-        return SweepModel(pipeline, None if hasattr(pipeline, "predict") else self._nearest(position))
+        return SweepModel(pipeline, None if hasattr(pipeline, "predict") else self.nearest(position))
 
-    def _nearest(self, position: int) -> NearestRecords:
+    def nearest(self, position: int) -> NearestRecords:
+        """Return how the clustering of the outcome at `position` assigns new records."""
         clustering, space = self.clusterings[position], self.space
         core = np.flatnonzero(clustering.labels != NOISE) if clustering.core is None else clustering.core
         reach = self.algorithm.reach(clustering, self.outcomes[position].params, space)[core]
@@ -110,6 +112,10 @@ class SweepFit:
             clusters=clustering.labels[core],
             reach=reach,
         )
+
+    def chosen(self, position: int, X: pd.DataFrame, told: pd.DataFrame) -> ChosenClustering:
+        """Return what is given back of the outcome at `position`; `X` and `told` are those of `give_back`."""
+        return give_back(self.clusterings[position], self.space, self.nearest(position), X, told)
 
     def choose(self, select_by: str, min_coverage: float) -> Choice:
         """Choose the best outcome by the rule `select_by`, and say why the choice deserves doubt, if it does."""
@@ -148,7 +154,7 @@ class GroupResult:
     `best` is the position of the chosen outcome, if there is one; `warning` says why the choice deserves doubt, or why there is
     none; `median_distance` is that of the records to their `min_samples`-th nearest one, in a group without a best outcome.
     `models` holds the models that are to be logged, by the position of their outcome; `example` is a row for them, the means of
-    the features.
+    the features. `chosen` is what the sweep gives back of it, and `digest` tells its records.
     """
 
     key: tuple[str, ...]
@@ -161,6 +167,8 @@ class GroupResult:
     example: Sequence[float] = field(default_factory=list)
     median_distance: float | None = None
     models: Mapping[int, SweepModel] = field(default_factory=dict)
+    chosen: ChosenClustering | None = field(default=None, compare=False)
+    digest: str = ""
 
     @property
     def name(self) -> str:

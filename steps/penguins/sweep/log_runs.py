@@ -10,24 +10,34 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mlflow import MlflowClient
-from mlflow.entities import LoggedModelOutput, Metric, Param, Run, RunInfo, RunTag
+from mlflow.entities import DatasetInput, LoggedModelOutput, Param, Run, RunInfo, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from penguins.errors import WorkError
 from penguins.plots import k_distances_figure
-from penguins.sweep.algorithm import Params
 from penguins.sweep.context import SweepContext
-from penguins.sweep.fit import GroupResult, Outcome, ProposalOfGroup
+from penguins.sweep.fit import GroupResult
 from penguins.sweep.model_files import local_folder, store_model
 from penguins.sweep.results import LoggedGroup, ResultRow, result_rows, table_text
+from penguins.sweep.run_contents import (
+    LONGEST_GROUP_TAG,
+    curve_suffix,
+    group_dataset,
+    group_metrics,
+    group_tags,
+    in_words,
+    model_name,
+    run_name,
+    storable_text,
+    to_metrics,
+    value_tags,
+)
 from penguins.sweep.settings import SweepSettings
 from penguins.text import format_number
 from penguins.tracking.run import LONGEST_TAG, end_failed_run, failure_reason
-from penguins.tracking.store import now_ms, search_runs, shorten_retries, tracking_client
+from penguins.tracking.store import search_runs, shorten_retries, tracking_client
 
-MODEL = "model"
-LONGEST_NAME, LONGEST_GROUP_TAG = 250, 8000
 # MLflow takes 1,000 metrics, parameters and tags in one request.
 MOST_METRICS = 900
 # A tag of every run of a sweep: the id of the sweep that logged it.
@@ -36,7 +46,6 @@ SWEEP = "sweep"
 TABLE = "results.csv"
 # Artifacts of a group whose values were proposed from distances.
 K_DISTANCES = "k_distances"
-NO_BEST_VALUE = "no value has the index and keeps enough records: there is no best one"
 
 
 class _GroupError(WorkError):
@@ -59,26 +68,30 @@ def log_group(context: SweepContext, group: GroupResult) -> LoggedGroup:
     Raises MlflowException or OSError where the store fails.
     """
     client = tracking_client(context.tracking_uri)
+    dataset = group_dataset(context.datasets[0], group) if context.datasets else None
     # MLflow cuts a parameter's value where it is long; a tag holds more of a name.
     tags = {"group": storable_text(group.name)[:LONGEST_GROUP_TAG]}
-    info = _create_run(client, context, run_name(group.name), context.sweep_id, tags)
+    info = _create_run(client, context, run_name(group.name), context.sweep_id, tags, dataset)
     try:
         with _end_run_after_block(client, info.run_id):
-            rows = _fill_group_run(client, context, group, info)
+            rows = _fill_group_run(client, context, group, info, dataset)
     except _GroupError as error:
-        return LoggedGroup(group.key, info.run_id, group.n_records, error.rows, str(error))
-    return LoggedGroup(group.key, info.run_id, group.n_records, rows, median_distance=group.median_distance)
+        return LoggedGroup(group.key, info.run_id, group.n_records, error.rows, str(error), chosen=group.chosen)
+    distance = group.median_distance
+    return LoggedGroup(group.key, info.run_id, group.n_records, rows, median_distance=distance, chosen=group.chosen)
 
 
-def _fill_group_run(client: MlflowClient, context: SweepContext, group: GroupResult, info: RunInfo) -> list[ResultRow]:
+def _fill_group_run(
+    client: MlflowClient, context: SweepContext, group: GroupResult, info: RunInfo, dataset: DatasetInput | None
+) -> list[ResultRow]:
     """Log the runs of every value, then the metrics, the tags and the table of the group's own run."""
-    params, n_records = [Param("group", storable_text(group.name))], _metrics({"n_records": group.n_records})
+    params, n_records = [Param("group", storable_text(group.name))], to_metrics({"n_records": group.n_records})
     if group.failure:
         client.log_batch(info.run_id, params=params, metrics=n_records)
         raise _GroupError(group.failure, [])
     has_children = context.settings.has_child_runs
-    models = _log_value_runs(context, group, info.run_id) if has_children else [("", "")] * len(group.outcomes)
-    tags = [RunTag(key, text) for key, text in _group_tags(group, context.settings.swept).items()]
+    models = _log_value_runs(context, group, info.run_id, dataset) if has_children else [("", "")] * len(group.outcomes)
+    tags = [RunTag(key, text) for key, text in group_tags(group, context.settings.swept).items()]
     metrics = n_records + group_metrics(group, context.settings.swept)
     for start in range(MOST_METRICS, len(metrics), MOST_METRICS):
         client.log_batch(info.run_id, metrics=metrics[start : start + MOST_METRICS])
@@ -91,7 +104,9 @@ def _fill_group_run(client: MlflowClient, context: SweepContext, group: GroupRes
     return rows
 
 
-def _log_value_runs(context: SweepContext, group: GroupResult, parent_id: str) -> list[tuple[str, str]]:
+def _log_value_runs(
+    context: SweepContext, group: GroupResult, parent_id: str, dataset: DatasetInput | None
+) -> list[tuple[str, str]]:
     """Log the run of each value, several at a time where the store takes that.
 
     Returns for each its model's URI and why the model could not be stored, both empty where there is none.
@@ -99,7 +114,7 @@ def _log_value_runs(context: SweepContext, group: GroupResult, parent_id: str) -
 
     def log_one(position: int) -> tuple[str, str]:
         try:
-            return _log_value_run(context, group, position, parent_id), ""
+            return _log_value_run(context, group, position, parent_id, dataset), ""
         except _ModelError as error:
             return "", str(error)
 
@@ -109,23 +124,34 @@ def _log_value_runs(context: SweepContext, group: GroupResult, parent_id: str) -
         return list(pool.map(log_one, range(len(group.outcomes))))
 
 
-def _log_value_run(context: SweepContext, group: GroupResult, position: int, parent_id: str) -> str:
+def _log_value_run(
+    context: SweepContext, group: GroupResult, position: int, parent_id: str, dataset: DatasetInput | None
+) -> str:
     """Log the run of the value at `position`, and return its model's URI or an empty text."""
     client = tracking_client(context.tracking_uri)
     outcome = group.outcomes[position]
     texts = {name: format_number(value) for name, value in outcome.params.items()}
     suffix = "".join(f"-{name}{text}" for name, text in texts.items() if name in _names_that_vary(context.settings))
-    tags = _value_tags(outcome, is_best=position == group.best)
-    run_id = _create_run(client, context, run_name(group.name, suffix), parent_id, tags).run_id
+    tags = value_tags(outcome, is_best=position == group.best)
+    tags |= {"select_by": context.settings.select_by, "data": storable_text(context.data)[:LONGEST_TAG]}
+    name = storable_text(group.name)
+    run_id = _create_run(client, context, run_name(group.name, suffix), parent_id, tags, dataset).run_id
     with _end_run_after_block(client, run_id):
-        params = {"group": storable_text(group.name), **texts}
+        params = {"group": name, **texts}
         model = None
         if position in group.models:
-            model = client.create_logged_model(context.experiment_id, MODEL, source_run_id=run_id, params=params)
+            model = client.create_logged_model(
+                context.experiment_id,
+                model_name(group.name, suffix),
+                run_id,
+                tags={"group": name[:LONGEST_GROUP_TAG], "best": str(position == group.best).lower()},
+                params=params,
+                model_type=context.settings.algorithm,
+            )
         client.log_batch(
             run_id,
             params=[Param(key, value) for key, value in params.items()],
-            metrics=_metrics(dict(outcome.metrics), model_id=model.model_id if model else None),
+            metrics=to_metrics(outcome.metrics, model_id=model.model_id if model else None, dataset=dataset),
         )
         if model is None:
             return ""
@@ -133,7 +159,7 @@ def _log_value_run(context: SweepContext, group: GroupResult, position: int, par
             store_model(client, group.models[position], group.example, context.requirements, run_id, model)
         except Exception as error:
             client.finalize_logged_model(model.model_id, "FAILED")
-            raise _ModelError(f"{_in_words(outcome.params)}: {failure_reason(error)}") from error
+            raise _ModelError(f"{in_words(outcome.params)}: {failure_reason(error)}") from error
         client.finalize_logged_model(model.model_id, "READY")
         client.log_outputs(run_id, models=[LoggedModelOutput(model.model_id, step=0)])
         return f"models:/{model.model_id}"
@@ -143,11 +169,6 @@ def _names_that_vary(settings: SweepSettings) -> list[str]:
     """Return the parameters that tell the values of a group apart: the swept one, and fixed ones with several values."""
     fixed = [name for name in settings.of_algorithm.fixed if len({one[name] for one in settings.fixed_values}) > 1]
     return [settings.swept, *fixed]
-
-
-def _in_words(params: Params) -> str:
-    """Write parameters as people say them: `eps 0.5, min_samples 3`."""
-    return ", ".join(f"{name} {format_number(value)}" for name, value in params.items())
 
 
 @contextmanager
@@ -161,24 +182,19 @@ def _end_run_after_block(client: MlflowClient, run_id: str) -> Iterator[None]:
         raise
 
 
-def _create_run(client: MlflowClient, context: SweepContext, name: str, parent_id: str, tags: dict[str, str]) -> RunInfo:
+def _create_run(
+    client: MlflowClient,
+    context: SweepContext,
+    name: str,
+    parent_id: str,
+    tags: dict[str, str],
+    dataset: DatasetInput | None,
+) -> RunInfo:
     tags = {**context.tags, **tags, SWEEP: context.sweep_id, MLFLOW_PARENT_RUN_ID: parent_id}
     run = client.create_run(context.experiment_id, tags=tags, run_name=name)
-    if context.datasets:
-        client.log_inputs(run.info.run_id, datasets=context.datasets)
+    if dataset:
+        client.log_inputs(run.info.run_id, datasets=[dataset])
     return run.info
-
-
-def run_name(name: str, suffix: str = "") -> str:
-    """Return `name` and `suffix` as the name of a run, which a store takes only up to a length and not empty."""
-    room = LONGEST_NAME - len(suffix)
-    short = name if len(name) <= room else name[: room - 1] + "…"
-    return (storable_text(short) or "(empty)") + suffix
-
-
-def storable_text(text: str) -> str:
-    """Replace the null character, which PostgreSQL does not take, with the visible symbol ␀."""
-    return text.replace("\0", "␀")
 
 
 def _store_text(client: MlflowClient, info: RunInfo, text: str, name: str) -> None:
@@ -194,75 +210,13 @@ def _store_distances(client: MlflowClient, context: SweepContext, group: GroupRe
     for proposal in group.proposals:
         if not proposal.distances:
             continue
-        name = K_DISTANCES + _suffix(group, proposal)
+        name = K_DISTANCES + curve_suffix(group, proposal)
         lines = [f"{rank},{distance!r}" for rank, distance in enumerate(proposal.distances)]
         _store_text(client, info, "\n".join(["rank,distance", *lines, ""]), f"{name}.csv")
         if context.with_pictures:
             number, grid = int(proposal.fixed["min_samples"]), (proposal.lowest, proposal.highest)
             figure = k_distances_figure(proposal.distances, number, proposal.knee, grid)
             client.log_figure(info.run_id, figure, f"{name}.png")
-
-
-def _value_tags(outcome: Outcome, is_best: bool) -> dict[str, str]:
-    """Return the tags of the run of one value: whether it is the best, and why metrics are undefined or estimated."""
-    tags = {"best": "true" if is_best else "", "undefined": outcome.reason, "estimated": outcome.estimated}
-    return {key: text for key, text in tags.items() if text}
-
-
-def _group_tags(group: GroupResult, swept: str) -> dict[str, str]:
-    tags = {"undefined": NO_BEST_VALUE if group.best is None else "", "warning": group.warning}
-    tags["estimated"] = "; ".join(
-        f"{swept} {format_number(outcome.params[swept])}: {outcome.estimated}"
-        for outcome in group.outcomes
-        if outcome.estimated
-    )
-    ranges = [
-        (f"{format_number(proposal.lowest)} to {format_number(proposal.highest)}", _in_words(proposal.fixed))
-        for proposal in group.proposals
-    ]
-    tags[f"{swept}_grid"] = "; ".join(f"{text} ({fixed})" if fixed else text for text, fixed in ranges)
-    return {key: text[:LONGEST_TAG] for key, text in tags.items() if text}
-
-
-def group_metrics(group: GroupResult, swept: str) -> list[Metric]:
-    """Return the metrics of a group's run.
-
-    Those of the best value stand under their own names and as `best_…`. The curves of every metric are called `by_eps/…`, with
-    one step for each eps in ascending order; with several min_samples, `by_eps/min_samples5/…`. `swept` takes the place of eps.
-    """
-    knees = {f"{swept}_knee{_suffix(group, proposal)}": proposal.knee for proposal in group.proposals if proposal.knee}
-    metrics = [*_curves(group, swept), *_metrics(knees)]
-    if best := group.best_outcome:
-        of_best = {**best.metrics, "coverage": group.coverage(best)}
-        # k-means may find fewer clusters than its parameter n_clusters, which stands under `best_…` and in the curves.
-        metrics += _metrics({**best.params, **of_best})
-        metrics += _metrics({f"best_{name}": value for name, value in {**of_best, **best.params}.items()})
-    return metrics
-
-
-def _suffix(group: GroupResult, proposal: ProposalOfGroup) -> str:
-    if len(group.proposals) < 2:
-        return ""
-    return "".join(f"_{name}{format_number(value)}" for name, value in proposal.fixed.items())
-
-
-def _curves(group: GroupResult, swept: str) -> list[Metric]:
-    by_fixed: dict[str, list[Outcome]] = {}
-    for outcome in group.outcomes:
-        fixed = "-".join(f"{name}{format_number(value)}" for name, value in outcome.params.items() if name != swept)
-        by_fixed.setdefault(fixed, []).append(outcome)
-    curves = []
-    for fixed, outcomes in by_fixed.items():
-        prefix = f"by_{swept}/{fixed}" if len(by_fixed) > 1 else f"by_{swept}"
-        for step, outcome in enumerate(outcomes):
-            values = {**outcome.metrics, swept: outcome.params[swept]}
-            curves += _metrics({f"{prefix}/{name}": value for name, value in values.items()}, step)
-    return curves
-
-
-def _metrics(values: dict[str, float], step: int = 0, model_id: str | None = None) -> list[Metric]:
-    now = now_ms()
-    return [Metric(name, float(value), now, step, model_id=model_id) for name, value in values.items()]
 
 
 @contextmanager

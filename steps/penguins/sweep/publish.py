@@ -18,14 +18,17 @@ from penguins.clustering.indices import (
     S_DBW,
     SILHOUETTE,
 )
+from penguins.data.spark_table import SparkTable
 from penguins.plots import metrics_by_value_figure
+from penguins.sweep.clusters_table import clusters_table, profiles_table
 from penguins.sweep.fit import group_name
 from penguins.sweep.log_runs import TABLE
-from penguins.sweep.results import SweepResults, table_text
+from penguins.sweep.results import SweepResults, csv_text, table_text
 from penguins.sweep.settings import SweepSettings
 from penguins.text import print_lines, quote
-from penguins.tracking.artifacts import log_figure
+from penguins.tracking.artifacts import log_figure, log_parquet
 
+CLUSTERS, PROFILES = "clusters.parquet", "cluster_profiles.csv"
 LONGEST_TABLE, MOST_WARNINGS = 200, 10
 PANELS = {
     SILHOUETTE: "silhouette (highest is best)",
@@ -51,6 +54,14 @@ def log_results(results: SweepResults, settings: SweepSettings) -> None:
     panels = {metric: title for metric, title in PANELS.items() if metric != swept}
     figure = metrics_by_value_figure(curves, name, swept, panels, _axis_label(settings))
     log_figure(figure, f"metrics_by_{swept}.png")
+
+
+def log_clusters(results: SweepResults, table: SparkTable, settings: SweepSettings) -> None:
+    """Log the cluster of each row of the user's table, and the profile of each cluster."""
+    log_parquet(clusters_table(results, table, settings), CLUSTERS)
+    profiles = profiles_table(results, table, settings)
+    cells = [[None if pd.isna(cell) else cell for cell in row] for row in profiles.itertuples(index=False)]
+    mlflow.log_text(csv_text([list(profiles), *cells]), PROFILES)
 
 
 def _axis_label(settings: SweepSettings) -> str:

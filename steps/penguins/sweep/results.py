@@ -10,6 +10,7 @@ import pandas as pd
 
 from penguins.clustering.indices import DBCV, INDICES, N_CLUSTERED_RECORDS, N_CLUSTERS
 from penguins.sweep.algorithm import Algorithm, Params
+from penguins.sweep.chosen import ChosenClustering
 from penguins.sweep.fit import GroupResult, group_name
 from penguins.text import is_number
 
@@ -79,7 +80,7 @@ class ResultRow:
 class LoggedGroup:
     """One group as it was logged: its run, its rows in ascending order of their parameters, and why it failed, if so.
 
-    `median_distance` is that of `GroupResult`, where it is known.
+    `median_distance` and `chosen` are those of `GroupResult`, where they are known.
     """
 
     key: tuple[str, ...]
@@ -88,6 +89,7 @@ class LoggedGroup:
     rows: Sequence[ResultRow]
     failure: str = ""
     median_distance: float | None = None
+    chosen: ChosenClustering | None = field(default=None, compare=False)
 
     @property
     def name(self) -> str:
@@ -182,16 +184,20 @@ def failure_rows(key: tuple[str, ...], values: Iterable[Params], n_records: int,
 
 
 def table_text(group_by: Sequence[str], algorithm: Algorithm, rows: Sequence[ResultRow]) -> str:
-    """Write the rows as CSV with a header.
+    """Write the rows as CSV with a header."""
+    columns = result_columns(algorithm)
+    return csv_text([(*group_by, *columns), *[row.cells(columns) for row in rows]])
+
+
+def csv_text(lines: Sequence[Sequence[object]]) -> str:
+    """Write lines of cells as CSV.
 
     The csv module quotes a name with a carriage return only if lines end in one, so in that case they do.
     """
     text = io.StringIO()
-    has_return = any("\r" in name for name in [*group_by, *[row.group for row in rows]])
+    has_return = any("\r" in cell for line in lines for cell in line if isinstance(cell, str))
     writer = csv.writer(text, lineterminator="\r\n" if has_return else "\n")
-    columns = result_columns(algorithm)
-    writer.writerow((*group_by, *columns))
-    writer.writerows(row.cells(columns) for row in rows)
+    writer.writerows(lines)
     return text.getvalue()
 
 

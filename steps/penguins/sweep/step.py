@@ -19,6 +19,7 @@ from penguins.spark.jobs import n_parallel_tasks
 from penguins.spark.session import spark_session
 from penguins.spark.target import SparkTarget
 from penguins.sweep.algorithm import HAVERSINE
+from penguins.sweep.clusters_table import reserved_columns
 from penguins.sweep.driver import print_finished_sweep, require_distinct_names, require_shared_store, run_sweep
 from penguins.sweep.log_runs import end_open_runs
 from penguins.sweep.results import result_columns
@@ -50,10 +51,11 @@ def _load_table(session: SparkSession, parameters: Any, settings: SweepSettings)
     """Read the columns that the sweep uses. Raises InputError where they do not fit its parameters."""
     is_sphere = settings.metric == HAVERSINE
     columns = columns_in_use(features=settings.features, group_by=settings.group_by)
-    require_other_names(dict.fromkeys(settings.group_by, "group_by"), result_columns(settings.of_algorithm))
+    reserved = [*result_columns(settings.of_algorithm), *reserved_columns(settings)]
+    require_other_names(dict.fromkeys(settings.group_by, "group_by") | dict.fromkeys(parameters.id, "id"), reserved)
     if is_sphere:
         require_position("features", settings.features)
-    table = load_spark_table(session, parameters.data, columns, settings.group_by, ordered=True, read=parameters.read)
+    table = load_spark_table(session, parameters.data, columns, settings.group_by, True, parameters.read, ids=parameters.id)
     require_spark_numbers(table, "features", settings.features)
     require_distinct_names(table, settings)
     if is_sphere:

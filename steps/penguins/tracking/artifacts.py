@@ -6,6 +6,7 @@ import warnings
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import mlflow
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 EXAMPLE_ROWS = 5
+# A longer table of predictions or clusters is several files.
+ROWS_IN_FILE = 1_000_000
 # The parameter of a run that says how its CSV file was read; `read` is what the user asked for.
 READ_AS = "read_as"
 # The messages for a second row with the same key: of SQLite and PostgreSQL, and of MySQL and SQL Server.
@@ -80,6 +83,20 @@ def _log_input(dataset: Dataset) -> None:
             if not any(message in str(error).lower() for message in DUPLICATE_KEY):
                 raise
             mlflow.log_input(dataset, context="training")
+
+
+def log_parquet(frame: "pd.DataFrame", name: str) -> None:
+    """Log a table to the active run as the Parquet file `name`, or, if it is long, as a folder `name` of several files."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder, name)
+        if len(frame) <= ROWS_IN_FILE:
+            frame.to_parquet(path, index=False)
+            mlflow.log_artifact(str(path))
+            return
+        path.mkdir()
+        for number, start in enumerate(range(0, len(frame), ROWS_IN_FILE)):
+            frame.iloc[start : start + ROWS_IN_FILE].to_parquet(path / f"part-{number:05}.parquet", index=False)
+        mlflow.log_artifacts(str(path), name)
 
 
 def log_figure(figure: "Figure", name: str) -> None:

@@ -17,9 +17,10 @@ from sweeps import FEATURES, fitted_group, model_statuses, results, statuses
 from penguins.cli.rules import Auto
 from penguins.sweep.context import SweepContext, sweep_context
 from penguins.sweep.fit import GroupResult, Outcome
-from penguins.sweep.log_runs import end_open_runs, log_group, run_name, storable_text
+from penguins.sweep.log_runs import end_open_runs, log_group
 from penguins.sweep.model_files import store_model
 from penguins.sweep.results import parse_table
+from penguins.sweep.run_contents import run_name, storable_text
 from penguins.tracking.artifacts import log_dataset
 from penguins.tracking.store import RETRIES, restore_retries, search_runs
 
@@ -35,7 +36,7 @@ def context(store: Store) -> Iterator[SweepContext]:
         mlflow.set_tags({"mlflow.source.git.commit": "a commit", "mlflow.note.content": "of the sweep alone"})
     store.client.update_run(run.info.run_id, status="RUNNING")
     with restore_retries():
-        yield sweep_context(run.info.run_id, SETTINGS, n_groups=3)
+        yield sweep_context(run.info.run_id, SETTINGS, n_groups=3, data="penguins")
 
 
 def change_settings(context: SweepContext, **changes: Any) -> SweepContext:
@@ -60,11 +61,14 @@ def test_a_group_and_each_eps_has_a_run_with_its_parameters_metrics_and_what_it_
         assert child.data.params == {"group": "Torgersen", "eps": f"{outcome.eps:g}", "min_samples": "3"}
         assert child.data.metrics == pytest.approx(outcome.metrics)
         assert row.model_path == store.model_uri(child)
+        assert (child.data.tags["select_by"], child.data.tags["data"]) == ("stability", "penguins")
     for one in (run, *children.values()):
         assert one.data.tags["mlflow.source.git.commit"] == "a commit"
         assert one.data.tags["sweep"] == context.sweep_id
         assert "mlflow.note.content" not in one.data.tags
-        assert [used.dataset.name for used in one.inputs.dataset_inputs] == ["penguins"]
+        assert [(used.dataset.name, used.dataset.digest) for used in one.inputs.dataset_inputs] == [
+            ("penguins: Torgersen", group.digest)
+        ]
     assert parse_table(store.artifact(run, "results.csv").read_text(), SETTINGS.of_algorithm) == logged.rows
 
 
@@ -135,7 +139,7 @@ def test_several_min_samples_have_curves_and_runs_of_their_own(store: Store, con
 
 def test_a_group_may_have_more_metrics_than_mlflow_takes_in_one_request(store: Store, context: SweepContext) -> None:
     settings = dataclasses.replace(change_grid(SETTINGS, eps=Auto(200), min_samples=(3, 5)), models="none", runs="groups")
-    context = sweep_context(context.sweep_id, settings, n_groups=40)
+    context = sweep_context(context.sweep_id, settings, n_groups=40, data="penguins")
     group = fitted_group("Dream", settings)
     log_group(context, group)
     run = store.only("Dream")
@@ -152,7 +156,7 @@ def test_an_automatic_grid_is_logged_with_its_distances_its_knee_and_a_picture_w
     store: Store, context: SweepContext, n_groups: int
 ) -> None:
     settings = dataclasses.replace(change_grid(SETTINGS, eps=Auto(5)), models="none")
-    context = sweep_context(context.sweep_id, settings, n_groups)
+    context = sweep_context(context.sweep_id, settings, n_groups, "penguins")
     log_group(context, fitted_group("Dream", settings))
     run = store.only("Dream")
     pictures = {"k_distances.png"} if n_groups == 3 else set()

@@ -20,7 +20,7 @@ SETTINGS = dbscan_settings("island", tuple(FEATURES), (0.5, 0.9), min_samples=(3
 def new_context(store: Store, **changes: Any) -> SweepContext:
     """Return the context of a sweep that has just begun."""
     run = store.client.create_run("1", run_name="dbscan_sweep")
-    return sweep_context(run.info.run_id, replace(SETTINGS, **changes), n_groups=3)
+    return sweep_context(run.info.run_id, replace(SETTINGS, **changes), n_groups=3, data="penguins")
 
 
 def sweep_of(store: Store, context: SweepContext) -> Run:

@@ -17,7 +17,7 @@ from sweep_settings import change_grid, dbscan_settings
 
 from penguins.sweep.context import sweep_context
 from penguins.sweep.driver import _worker_function
-from penguins.sweep.workers import ORDER, fit_group
+from penguins.sweep.workers import ROW, fit_group
 
 SETTINGS = dbscan_settings("g", ("a", "b"), (0.5, 1.0), min_samples=(2,))
 
@@ -35,14 +35,14 @@ def test_the_features_have_the_names_of_the_table_again() -> None:
 
 @pytest.mark.parametrize("with_order", [True, False])
 def test_the_order_in_which_the_records_arrive_does_not_matter(with_order: bool) -> None:
-    table = records().assign(**{ORDER: range(30)}) if with_order else records()
+    table = records().assign(**{ROW: range(30)}) if with_order else records()
     one, other = (fit_group(arrived, SETTINGS) for arrived in (table, table.sample(frac=1, random_state=1)))
     assert one.outcomes == other.outcomes
     assert one.models[0].pipeline["dbscan"].labels_.tolist() == other.models[0].pipeline["dbscan"].labels_.tolist()
 
 
 def test_the_records_are_in_the_order_of_the_table() -> None:
-    table = records().assign(**{ORDER: range(30)})
+    table = records().assign(**{ROW: range(30)})
     scaled = fit_group(table.iloc[::-1], change_grid(SETTINGS, min_samples=(1,))).models[0].pipeline["dbscan"].components_
     expected = table[["feature_0", "feature_1"]].to_numpy()
     assert np.allclose(scaled, (expected - expected.mean(axis=0)) / expected.std(axis=0))
@@ -82,7 +82,7 @@ def test_a_group_without_a_best_value_says_how_far_its_records_are_apart(eps: tu
 
 def test_a_worker_that_only_computes_needs_neither_mlflow_nor_this_package(store: Store, tmp_path: Path) -> None:
     run = store.client.create_run("0")
-    function = _worker_function(sweep_context(run.info.run_id, SETTINGS, n_groups=1))
+    function = _worker_function(sweep_context(run.info.run_id, SETTINGS, n_groups=1, data="penguins"))
     (tmp_path / "work").write_bytes(cloudpickle.dumps((function, records())))  # type: ignore[no-untyped-call]
     program = (
         "import pickle, sys\nfunction, records = pickle.load(open(sys.argv[1], 'rb'))\nprint(len(function(records)))\n"

@@ -1,0 +1,112 @@
+"""The tables that a sweep gives back: the cluster of each row of the user's table, and the profile of each cluster."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from penguins.clustering.profiles import profile_columns
+from penguins.data.spark_columns import WHOLE_TYPES
+from penguins.data.spark_table import SparkTable
+from penguins.sweep.chosen import CLUSTER, IS_CORE, TYPICAL, give_nothing_back
+from penguins.sweep.results import SweepResults, key_order
+from penguins.sweep.settings import ONE_GROUP, SweepSettings
+from penguins.sweep.workers import ROW, id_column
+
+TYPICAL_PREFIX = "typical_"
+
+
+def reserved_columns(settings: SweepSettings) -> list[str]:
+    """Return the columns of both tables that are neither those of the groups nor ids."""
+    return [ROW, settings.swept, CLUSTER, IS_CORE, *profile_columns(settings.features), TYPICAL_PREFIX + ROW]
+
+
+def clusters_table(results: SweepResults, table: SparkTable, settings: SweepSettings) -> pd.DataFrame:
+    """Return a row for each row of the user's table, in its order where this machine has read it.
+
+    The columns are `row` (the place in that table, from 0; only where this machine has read it), the ids, those of the groups,
+    the value that was chosen for the group, `cluster` (-1 for noise) and `is_core`. The last two are missing in rows that were
+    left out; the last three in groups without a best value.
+    """
+    found = (
+        _rows_of_spark(results, table, settings.group_columns) if table.whole is None else _rows_read_here(results, table.whole)
+    )
+    if not settings.group_by:
+        found = found.assign(**{settings.group_columns[0]: ONE_GROUP})
+    best = {group.key: group.best.params[settings.swept] for group in results.groups.values() if group.best}
+    values = [best.get(key) for key in zip(*[found[name] for name in settings.group_columns], strict=True)]
+    are_whole = all(isinstance(value, int) for value in best.values())
+    value = pd.Series(values, found.index, dtype="Int64" if are_whole else "float64")
+    told = [name for name in found.columns if name not in (*settings.group_columns, CLUSTER, IS_CORE)]
+    return found.assign(**{settings.swept: value})[[*told, *settings.group_columns, settings.swept, CLUSTER, IS_CORE]]
+
+
+def _rows_read_here(results: SweepResults, whole: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns of `whole` with the place of each row and what the clusterings say of it."""
+    found = whole.assign(
+        **{CLUSTER: pd.array([pd.NA] * len(whole), "Int64"), IS_CORE: pd.array([pd.NA] * len(whole), "boolean")}
+    )
+    found.insert(0, ROW, np.arange(len(whole)))
+    records = [group.chosen.records for group in results.groups.values() if group.chosen]
+    if records:
+        of_rows = pd.concat(records).set_index(ROW)
+        found.loc[of_rows.index, [CLUSTER, IS_CORE]] = of_rows[[CLUSTER, IS_CORE]]
+    return found
+
+
+def _rows_of_spark(results: SweepResults, table: SparkTable, group_columns: Sequence[str]) -> pd.DataFrame:
+    """Return the ids and groups of all rows of a table that Spark reads, with what the clusterings say of them."""
+    names = {id_column(index): name for index, name in enumerate(table.ids)}
+    parts = []
+    for group in results.groups.values():
+        if group.chosen:
+            key = dict(zip(group_columns, group.key, strict=True))
+            parts.append(group.chosen.records.rename(columns=names).assign(**key))
+    if table.incomplete is not None and table.left_out:
+        left_out = pd.DataFrame(table.incomplete.collect(), columns=table.incomplete.columns, dtype=object)
+        parts.append(give_nothing_back([], left_out).records)
+    found = pd.concat([part.astype(object) for part in parts], ignore_index=True).astype({CLUSTER: "Int64", IS_CORE: "boolean"})
+    return found.assign(**{name: _to_whole(found[name]) for name in whole_ids(table)})
+
+
+def whole_ids(table: SparkTable) -> list[str]:
+    """Return the ids that are whole numbers, which travel as text: pandas has no missing ones beside exact large ones."""
+    kinds = dict(table.frame.dtypes)
+    return [name for name in table.ids if kinds[name] in WHOLE_TYPES]
+
+
+def _to_whole(values: pd.Series) -> pd.Series:
+    whole = [None if pd.isna(value) else int(value) for value in values]
+    return pd.Series(pd.array(whole, dtype="Int64"), values.index)
+
+
+def profiles_table(results: SweepResults, table: SparkTable, settings: SweepSettings) -> pd.DataFrame:
+    """Return a row for each group and cluster of its chosen value, noise included, sorted by both.
+
+    The columns are those of the groups, those of `profile_columns`, and what tells the most typical record of the cluster: its
+    place in the user's table, if this machine has read it, and its ids.
+    """
+    parts = []
+    for group in sorted(results.groups.values(), key=lambda one: key_order(one.key)):
+        if group.chosen is not None and len(group.chosen.profiles):
+            profiles, key = group.chosen.profiles, dict(zip(settings.group_columns, group.key, strict=True))
+            typical = _typical_records(group.chosen.records, profiles[TYPICAL], table)
+            parts.append(pd.concat([profiles.drop(columns=TYPICAL).assign(**key), typical], axis="columns"))
+    told = [*([ROW] if table.whole is not None else []), *_id_names(table, settings.group_by)]
+    columns = [*settings.group_columns, *profile_columns(settings.features), *[TYPICAL_PREFIX + name for name in told]]
+    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+
+
+def _id_names(table: SparkTable, group_by: Sequence[str]) -> list[str]:
+    return list(table.ids) if table.whole is None else [name for name in table.whole.columns if name not in group_by]
+
+
+def _typical_records(records: pd.DataFrame, places: pd.Series, table: SparkTable) -> pd.DataFrame:
+    """Return what tells the records at `places` of a group, each in a column with the prefix `typical_`; none for noise."""
+    if table.whole is None:
+        names = {id_column(index): name for index, name in enumerate(table.ids)}
+        told = records.rename(columns=names)[list(table.ids)]
+    else:
+        told = table.whole.iloc[records[ROW]].reset_index(drop=True).assign(**{ROW: records[ROW].to_numpy()})
+    found = {name: [None if pd.isna(place) else values.iloc[place] for place in places] for name, values in told.items()}
+    return pd.DataFrame({TYPICAL_PREFIX + str(name): pd.Series(values, dtype=object) for name, values in found.items()})
