@@ -19,13 +19,20 @@ from penguins.sweep.router import CLUSTER, REASON, Router
 from penguins.tracking.row_models import ROWS_CODE, ROWS_MODULE
 
 ROUTER = "router"
-# The module by which MLflow loads the model. Its name tells its code: Python loads a module of a name once, and models with
-# different code would share it.
-ROUTER_CODE = (PROJECT / "steps" / "penguins" / "sweep" / "router.py").read_text(encoding="utf-8")
-ROUTER_CODE = ROUTER_CODE.replace("penguins.sweep.nearest", NEAREST_MODULE).replace("penguins.tracking.table_rows", ROWS_MODULE)
-ROUTER_MODULE = f"penguins_router_{hashlib.sha256(ROUTER_CODE.encode()).hexdigest()[:12]}"
 ROUTER_DATA = "router.npz"
-CODE = {ROUTER_MODULE: ROUTER_CODE, NEAREST_MODULE: NEAREST_CODE, ROWS_MODULE: ROWS_CODE}
+
+
+def carried_modules(code: str) -> dict[str, str]:
+    """Return the code of the modules that the model of a router carries, by name; first that of the router, `code`.
+
+    The name of a module tells its code: Python loads a module of a name once, and models with different code would share it.
+    """
+    code = code.replace("penguins.sweep.nearest", NEAREST_MODULE).replace("penguins.tracking.table_rows", ROWS_MODULE)
+    module = f"penguins_router_{hashlib.sha256(code.encode()).hexdigest()[:12]}"
+    return {module: code, NEAREST_MODULE: NEAREST_CODE, ROWS_MODULE: ROWS_CODE}
+
+
+MODULES = carried_modules((PROJECT / "steps" / "penguins" / "sweep" / "router.py").read_text(encoding="utf-8"))
 
 
 def log_router(
@@ -48,13 +55,13 @@ def log_router(
     inputs = list(dict.fromkeys([*router.group_by, *router.columns]))
     with tempfile.TemporaryDirectory() as folder:
         router.save(f"{folder}/{ROUTER_DATA}")
-        for module, code in CODE.items():
+        for module, code in MODULES.items():
             Path(folder, f"{module}.py").write_text(code, encoding="utf-8")
         return mlflow.pyfunc.log_model(
             name=name,
-            loader_module=ROUTER_MODULE,
+            loader_module=next(iter(MODULES)),
             data_path=f"{folder}/{ROUTER_DATA}",
-            code_paths=[f"{folder}/{module}.py" for module in CODE],
+            code_paths=[f"{folder}/{module}.py" for module in MODULES],
             signature=router_signature(inputs),
             input_example=pd.DataFrame([example])[inputs],
             pip_requirements=list(requirements),
