@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.cluster import DBSCAN, HDBSCAN, KMeans
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from penguins.clustering.clusters import NOISE
 from penguins.clustering.dbscan import dbscan
@@ -19,6 +20,7 @@ from penguins.clustering.doubts import EPS_WORDS, Words
 from penguins.clustering.eps_grid import N_PROPOSED, k_distances, propose_eps
 from penguins.clustering.indices import N_CLUSTERS
 from penguins.clustering.sphere import EARTH_RADIUS_KM, chord, unit_vectors
+from penguins.sweep.nearest import NearestRecords
 
 HAVERSINE = "haversine"
 
@@ -66,6 +68,20 @@ class Clustering:
     core: np.ndarray | None = None
     estimator: Any = None
     reason: str = ""
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """By what new records are assigned to the clusters of a clustering.
+
+    `points`, of shape (n_points, n_dimensions), are in the space of `Space.points` and belong to the `clusters`, of shape
+    (n_points,). A new record belongs to the cluster of its nearest point, if the distance is up to that point's `reach`, of
+    shape (n_points,), and else it is noise.
+    """
+
+    points: np.ndarray
+    clusters: np.ndarray
+    reach: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -139,6 +155,35 @@ class Algorithm(ABC):
         It is a distance of `space.points`. Only an estimator without `predict` needs it; by default it has no limit.
         """
         return np.full(len(space.X), np.inf)
+
+    def assignment(self, clustering: Clustering, params: Params, space: Space) -> Assignment:
+        """Return by what new records are assigned: the core records, or all that are not noise, as far as `reach`.
+
+        Raises NotImplementedError where the estimator has a `predict` of its own, whose rule this one may not be.
+        """
+        if hasattr(self.estimator(params, space), "predict"):
+            raise NotImplementedError(
+                f"{type(self).__name__} must override assignment: its estimator predicts by a rule of its own, "
+                "and new records must not be assigned by another one"
+            )
+        core = np.flatnonzero(clustering.labels != NOISE) if clustering.core is None else clustering.core
+        return Assignment(space.points[core], clustering.labels[core], self.reach(clustering, params, space)[core])
+
+    def nearest_records(
+        self, clustering: Clustering, params: Params, space: Space, scaler: StandardScaler | FunctionTransformer
+    ) -> NearestRecords:
+        """Return `assignment` with the columns of a table, and the way from their units into the space of the clustering."""
+        columns, by = [str(name) for name in scaler.feature_names_in_], self.assignment(clustering, params, space)
+        center, scale = (getattr(scaler, name, None) for name in ("mean_", "scale_"))
+        return NearestRecords(
+            columns=tuple(columns),
+            center=np.zeros(len(columns)) if center is None else center,
+            scale=np.ones(len(columns)) if scale is None else scale,
+            is_sphere=space.is_sphere,
+            points=by.points,
+            clusters=by.clusters,
+            reach=by.reach,
+        )
 
 
 class Dbscan(Algorithm):
@@ -231,6 +276,12 @@ class KMeansClusters(Algorithm):
 
     def estimator(self, params: Params, space: Space) -> KMeans:
         return KMeans(n_clusters=params["n_clusters"], random_state=space.seed)
+
+    def assignment(self, clustering: Clustering, params: Params, space: Space) -> Assignment:  # noqa: ARG002  # by the centers
+        """Return the centers, without a limit. Of centers that coincide, scikit-learn predicts the first."""
+        centers = clustering.estimator.cluster_centers_
+        clusters = np.sort(np.unique(centers, axis=0, return_index=True)[1])
+        return Assignment(centers[clusters], clusters, np.full(len(clusters), np.inf))
 
 
 ALGORITHMS: Mapping[str, Algorithm] = {one.name: one for one in (Dbscan(), Hdbscan(), KMeansClusters())}

@@ -5,7 +5,9 @@ have this project. It therefore imports nothing of the project but `table_rows`,
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -34,15 +36,7 @@ class NearestRecords:
 
     def predict(self, rows: pd.DataFrame) -> np.ndarray:
         """Return the cluster of each row, of shape (n_rows,). Raises ValueError where a column may not hold a value."""
-        numbers = [to_numbers(rows[name], name).astype(float) for name in self.columns]
-        X = (np.column_stack(numbers) - self.center) / self.scale
-        if self.is_sphere:
-            latitude, longitude = np.radians(X).T
-            X = np.column_stack([np.cos(latitude) * np.cos(longitude), np.cos(latitude) * np.sin(longitude), np.sin(latitude)])
-        if not len(self.points):
-            return np.full(len(X), -1)
-        distances, nearest = cKDTree(self.points).query(X)
-        return np.where(distances <= self.reach[nearest], self.clusters[nearest], -1)
+        return NearestPredictor(self).predict(rows)
 
     def save(self, path: str) -> None:
         """Write this to a file of NumPy's format `npz`, without pickle."""
@@ -59,6 +53,45 @@ class NearestRecords:
         )
 
 
+class NearestPredictor:
+    """Assign new records by `NearestRecords`, whose search tree is made once and kept for all predictions."""
+
+    def __init__(self, nearest: NearestRecords) -> None:
+        self.nearest = nearest
+
+    @cached_property
+    def tree(self) -> cKDTree:
+        """The search tree of the points."""
+        return cKDTree(self.nearest.points)
+
+    def predict(self, rows: pd.DataFrame) -> np.ndarray:
+        """Return the cluster of each row, of shape (n_rows,). Raises ValueError where a column may not hold a value."""
+        return self.assign(to_matrix(rows, self.nearest.columns))
+
+    def assign(self, X: np.ndarray) -> np.ndarray:
+        """Return the cluster of each record of X, of shape (n_records, n_columns), in the units of the table."""
+        own = self.nearest
+        if not len(own.points):
+            return np.full(len(X), -1)
+        X = (X - own.center) / own.scale
+        if own.is_sphere:
+            latitude, longitude = np.radians(X).T
+            X = np.column_stack([np.cos(latitude) * np.cos(longitude), np.cos(latitude) * np.sin(longitude), np.sin(latitude)])
+        distances, nearest = self.tree.query(X)
+        return np.where(distances <= own.reach[nearest], own.clusters[nearest], -1)
+
+
+def to_matrix(rows: pd.DataFrame, columns: Sequence[str]) -> np.ndarray:
+    """Return columns of numbers as an array of shape (n_rows, n_columns).
+
+    Raises ValueError where one is missing or may not hold a value.
+    """
+    for name in columns:
+        if name not in rows:
+            raise ValueError(f"column {name!r} is missing")
+    return np.column_stack([to_numbers(rows[name], name).astype(float) for name in columns])
+
+
 def load_nearest(path: str) -> NearestRecords:
     """Read what `NearestRecords.save` wrote."""
     with np.load(path, allow_pickle=False) as file:
@@ -67,6 +100,6 @@ def load_nearest(path: str) -> NearestRecords:
     return NearestRecords(columns, is_sphere=bool(arrays.pop("is_sphere")), **arrays)
 
 
-def _load_pyfunc(path: str) -> NearestRecords:
+def _load_pyfunc(path: str) -> NearestPredictor:
     """Load the model for MLflow, which looks for a function of this name."""
-    return load_nearest(path)
+    return NearestPredictor(load_nearest(path))

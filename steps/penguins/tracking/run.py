@@ -44,8 +44,9 @@ def quiet_libraries() -> None:
     """
     for name in ("mlflow.store.db.utils", "urllib3.connectionpool"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    for name in ("mlflow.tracking.fluent", "mlflow.sklearn.utils", "mlflow.spark", "mlflow.projects", "alembic"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    for name in ("tracking.fluent", "sklearn.utils", "spark", "pyfunc", "projects"):
+        logging.getLogger(f"mlflow.{name}").setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow.sklearn").addFilter(_ExpectedWarnings())
 
 

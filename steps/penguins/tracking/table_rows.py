@@ -99,7 +99,7 @@ def _read_text(text: str) -> float | bool | None:
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
     try:
-        return float(text)
+        return int(text) if text.isascii() and text.isdigit() else float(text)  # a float rounds whole numbers of 17 digits
     except ValueError:
         return None
 
