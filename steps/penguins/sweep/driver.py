@@ -27,7 +27,7 @@ from penguins.sweep.clusters_table import whole_ids
 from penguins.sweep.context import SweepContext, sweep_context
 from penguins.sweep.fit import SEPARATOR, GroupResult
 from penguins.sweep.log_runs import log_group
-from penguins.sweep.publish import log_clusters, log_results, print_results
+from penguins.sweep.publish import log_clusters, log_model_of_all_groups, log_results, print_results
 from penguins.sweep.results import LoggedGroup, SweepResults, failure_rows
 from penguins.sweep.resume import delete_duplicates, end_late_groups, finished_groups, recover_groups
 from penguins.sweep.settings import ONE_GROUP, SweepSettings
@@ -75,6 +75,7 @@ def run_sweep(entry_point: str, parameters: Any, settings: SweepSettings, run: R
     remove_leftovers(context, stale, results)
     log_results(results, settings)
     log_clusters(results, table, settings)
+    log_model_of_all_groups(results, context)
     print_results(run, results, settings)
     if failures := results.failures:
         name, why = next(iter(failures.items()))

@@ -11,7 +11,6 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from penguins.cli.rules import Auto
-from penguins.clustering.clusters import NOISE
 from penguins.clustering.doubts import Candidate
 from penguins.clustering.eps_grid import k_distances
 from penguins.clustering.indices import N_CLUSTERED_RECORDS, N_CLUSTERS, Evaluation, evaluate
@@ -98,20 +97,8 @@ class SweepFit:
 
     def nearest(self, position: int) -> NearestRecords:
         """Return how the clustering of the outcome at `position` assigns new records."""
-        clustering, space = self.clusterings[position], self.space
-        core = np.flatnonzero(clustering.labels != NOISE) if clustering.core is None else clustering.core
-        reach = self.algorithm.reach(clustering, self.outcomes[position].params, space)[core]
-        columns = [str(name) for name in self.scaler.feature_names_in_]
-        center, scale = (getattr(self.scaler, name, None) for name in ("mean_", "scale_"))
-        return NearestRecords(
-            columns=tuple(columns),
-            center=np.zeros(len(columns)) if center is None else center,
-            scale=np.ones(len(columns)) if scale is None else scale,
-            is_sphere=space.is_sphere,
-            points=space.points[core],
-            clusters=clustering.labels[core],
-            reach=reach,
-        )
+        params, clustering = self.outcomes[position].params, self.clusterings[position]
+        return self.algorithm.nearest_records(clustering, params, self.space, self.scaler)
 
     def chosen(self, position: int, X: pd.DataFrame, told: pd.DataFrame) -> ChosenClustering:
         """Return what is given back of the outcome at `position`; `X` and `told` are those of `give_back`."""

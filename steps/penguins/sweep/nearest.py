@@ -7,7 +7,6 @@ have this project. It therefore imports nothing of the project but `table_rows`,
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -57,12 +56,7 @@ class NearestPredictor:
     """Assign new records by `NearestRecords`, whose search tree is made once and kept for all predictions."""
 
     def __init__(self, nearest: NearestRecords) -> None:
-        self.nearest = nearest
-
-    @cached_property
-    def tree(self) -> cKDTree:
-        """The search tree of the points."""
-        return cKDTree(self.nearest.points)
+        self.nearest, self.tree = nearest, cKDTree(nearest.points)
 
     def predict(self, rows: pd.DataFrame) -> np.ndarray:
         """Return the cluster of each row, of shape (n_rows,). Raises ValueError where a column may not hold a value."""

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from mlflow.entities import Run
 
+from penguins.clustering.clusters import NOISE
 from penguins.clustering.doubts import SEPARATOR
 from penguins.clustering.indices import (
     CALINSKI_HARABASZ,
@@ -20,10 +21,17 @@ from penguins.clustering.indices import (
 )
 from penguins.data.spark_table import SparkTable
 from penguins.plots import metrics_by_value_figure
+from penguins.sweep.algorithm import HAVERSINE
+from penguins.sweep.chosen import CLUSTER
 from penguins.sweep.clusters_table import clusters_table, profiles_table
+from penguins.sweep.context import SweepContext
 from penguins.sweep.fit import group_name
 from penguins.sweep.log_runs import TABLE
-from penguins.sweep.results import SweepResults, csv_text, table_text
+from penguins.sweep.nearest import NearestRecords
+from penguins.sweep.results import LoggedGroup, SweepResults, csv_text, table_text
+from penguins.sweep.router import Router
+from penguins.sweep.router_model import log_router
+from penguins.sweep.run_contents import NO_BEST_VALUE
 from penguins.sweep.settings import SweepSettings
 from penguins.text import print_lines, quote
 from penguins.tracking.artifacts import log_figure, log_parquet
@@ -62,6 +70,35 @@ def log_clusters(results: SweepResults, table: SparkTable, settings: SweepSettin
     profiles = profiles_table(results, table, settings)
     cells = [[None if pd.isna(cell) else cell for cell in row] for row in profiles.itertuples(index=False)]
     mlflow.log_text(csv_text([list(profiles), *cells]), PROFILES)
+
+
+def log_model_of_all_groups(results: SweepResults, context: SweepContext) -> str:
+    """Log the router of the sweep, which assigns new records of every group, and return its URI.
+
+    Returns an empty text where it has nothing to assign to, or where no models are to be logged.
+    """
+    settings, groups = context.settings, results.groups.values()
+    profiles = [(group.key, group.chosen.profiles) for group in groups if group.chosen and group.chosen.nearest]
+    if settings.models == "none" or not profiles:
+        return ""
+    key, of_clusters = profiles[0]
+    typical = of_clusters[of_clusters[CLUSTER] != NOISE].iloc[0]
+    example = dict(zip(settings.group_by, key, strict=False)) | {name: typical[f"{name}_typical"] for name in settings.features}
+    router = Router(
+        group_by=settings.group_by,
+        columns=settings.features,
+        is_sphere=settings.metric == HAVERSINE,
+        groups={group.key if settings.group_by else (): _nearest_or_reason(group) for group in groups},
+    )
+    return str(log_router(router, settings.algorithm, example, context.requirements).model_uri)
+
+
+def _nearest_or_reason(group: LoggedGroup) -> NearestRecords | str:
+    """Return by which records of a group new ones are assigned, or why there are none."""
+    if group.chosen and group.chosen.nearest:
+        return group.chosen.nearest
+    why = f"failed: {group.failure}" if group.failure else f"has no best value: {group.warning or NO_BEST_VALUE}"
+    return f"the group {quote(group.name)} {why}"
 
 
 def _axis_label(settings: SweepSettings) -> str:
