@@ -34,7 +34,8 @@ class HeldOutSparkFrame:
 
     def score(self, uri: str) -> float:
         signature = mlflow.models.get_model_info(uri).signature
-        require_inputs(signature.inputs.required_input_names() if signature else [], self.columns, self.target)
+        if signature and signature.inputs.has_input_names():
+            require_inputs(signature.inputs.required_input_names(), self.columns, self.target)
         return self.figure_of(load_spark_model(uri, self.shared).transform(self.frame))
 
     def hashes(self, columns: Sequence[str], n_zero_bits: int) -> np.ndarray:

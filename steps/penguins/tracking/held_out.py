@@ -70,8 +70,11 @@ class HeldOutFrame:
     def score(self, uri: str) -> float:
         model = mlflow.pyfunc.load_model(uri)
         schema = model.metadata.get_input_schema()
-        require_inputs(schema.required_input_names() if schema else [], self.columns, self.target)
-        return self.figure_of(self.frame[self.target], model.predict(self.frame.drop(columns=self.target)))
+        features = [name for name in self.frame if name != self.target]
+        if schema and schema.has_input_names():
+            require_inputs(schema.required_input_names(), self.columns, self.target)
+            features = [name for name in features if name in schema.input_names()]  # MLflow warns of any other
+        return self.figure_of(self.frame[self.target], model.predict(self.frame[features]))
 
     def hashes(self, columns: Sequence[str], n_zero_bits: int) -> np.ndarray:
         return hash_frame(self.frame, columns, n_zero_bits)

@@ -1,17 +1,20 @@
 """The model registry: register the model of a run, and make it the champion if it beats the present one on the same rows."""
 
-import io
+import json
 import shlex
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.runs_artifact_repo import RunsArtifactRepository
+from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
 from penguins.errors import InputError, WorkError
 from penguins.text import LONGEST_REASON, one_line, print_lines, quote
@@ -24,6 +27,7 @@ CHAMPION, CHALLENGER = "champion", "challenger"
 DECISION, REGISTERED = "registry_decision", "registered_model"
 # Tags of a model version: the column that it predicts, and the figure by which it is compared.
 TARGET, COMPARED_BY = "target", "compared_by"
+MODELS = "models:/"
 CATALOGS = ("databricks-uc", "uc")
 # A registry has no way to set an alias only if it has not changed. Another run that looked before this one set the alias sets
 # its own within this time, and is noticed.
@@ -134,10 +138,11 @@ def register_router(model_uri: str, name: str, run_id: str) -> list[str]:
 def promotion_command(name: str, version: str) -> str:
     """Return the shell command that makes a version the champion, from any folder.
 
-    Where the registry's URI holds a password it is left out; the command then takes that of the environment.
+    It names the store, and the registry where that is another one. Where a URI holds a password, both are left out; the command
+    then takes those of the environment.
     """
-    uri = absolute_uri(str(mlflow.get_registry_uri()))
-    client = "" if urlsplit(uri).password else f"registry_uri={uri!r}"
+    uris = dict.fromkeys(absolute_uri(str(uri)) for uri in (mlflow.get_tracking_uri(), mlflow.get_registry_uri()))
+    client = "" if any(urlsplit(uri).password for uri in uris) else ", ".join(map(repr, uris))
     code = f"import mlflow; mlflow.MlflowClient({client}).set_registered_model_alias({name!r}, {CHAMPION!r}, {version!r})"
     return f"python -c {shlex.quote(code)}" if set(code) & set('"$`\\!') else f'python -c "{code}"'
 
@@ -163,15 +168,28 @@ def register_once(client: MlflowClient, uri: str, name: str, run_id: str, tags: 
     try:
         client.create_registered_model(name)
     except MlflowException as error:
-        # MLflow's own function would add a version to a prompt of this name.
         if error.error_code not in ("RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS") or "already taken" in str(error):
             raise
     for version in client.search_model_versions(f"name='{name}'"):
         if version.run_id == run_id:
             return str(version.version)
     short = {key: value[:LONGEST_VALUE] for key, value in tags.items()}
-    with redirect_stderr(io.StringIO()):  # it prints that it works
-        return str(mlflow.register_model(uri, name, tags=short).version)
+    is_logged_model = uri.startswith(MODELS)
+    model_id = uri.removeprefix(MODELS) if is_logged_model else None
+    source = uri if is_logged_model else RunsArtifactRepository.get_underlying_uri(uri)
+    # Not mlflow.register_model, which prints and adds a version even to a prompt.
+    created = client.create_model_version(name, source, None if model_id else run_id, tags=short, model_id=model_id)
+    if model_id:
+        with suppress(MlflowException):
+            _link_version(client, model_id, {"name": name, "version": created.version})
+    return str(created.version)
+
+
+def _link_version(client: MlflowClient, model_id: str, version: dict[str, Any]) -> None:
+    """Let the page of a logged model show its version in the registry, which a server does itself."""
+    linked = json.loads(client.get_logged_model(model_id).tags.get(MLFLOW_MODEL_VERSIONS) or "[]")
+    if version["name"] not in [one["name"] for one in linked]:
+        client.set_logged_model_tags(model_id, {MLFLOW_MODEL_VERSIONS: json.dumps([*linked, version])})
 
 
 def find_champion(client: MlflowClient, name: str) -> str:

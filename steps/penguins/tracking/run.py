@@ -44,7 +44,8 @@ def quiet_libraries() -> None:
     """
     for name in ("mlflow.store.db.utils", "urllib3.connectionpool"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    for name in ("mlflow.tracking.fluent", "mlflow.sklearn.utils", "mlflow.spark", "mlflow.projects", "alembic"):
+    registry = "mlflow.store.model_registry.abstract_store"
+    for name in ("mlflow.tracking.fluent", "mlflow.sklearn.utils", "mlflow.spark", "mlflow.projects", registry, "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("mlflow.sklearn").addFilter(_ExpectedWarnings())
 
