@@ -23,12 +23,14 @@ from penguins.cli.parameters import (
     MinSamples,
     Models,
     Read,
+    Register,
     Resume,
     Runs,
     Scale,
     Seed,
     Spark,
     SweptFeatures,
+    require_models_to_register,
 )
 from penguins.cli.read_options import DETECT
 from penguins.cli.script import check_command_line, run_script
@@ -67,11 +69,15 @@ class Parameters:
     runs: Runs = "all"
     models: Models = "all"
     log_from: LogFrom = "driver"
+    register: Register = ""
     resume: Resume = False
     seed: Seed = 0
     spark: Spark = "local[*]"
     read: Read = DETECT
     experiment: Experiment = ""
+
+    def __post_init__(self) -> None:
+        require_models_to_register(self.models, self.register)
 
 
 if __name__ == "__main__":

@@ -18,12 +18,14 @@ from penguins.cli.parameters import (
     NClusters,
     Parameter,
     Read,
+    Register,
     Resume,
     Runs,
     Scale,
     Seed,
     Spark,
     SweptFeatures,
+    require_models_to_register,
 )
 from penguins.cli.read_options import DETECT
 from penguins.cli.rules import Choice
@@ -60,11 +62,15 @@ class Parameters:
     runs: Runs = "all"
     models: Models = "all"
     log_from: LogFrom = "driver"
+    register: Register = ""
     resume: Resume = False
     seed: Seed = 0
     spark: Spark = "local[*]"
     read: Read = DETECT
     experiment: Experiment = ""
+
+    def __post_init__(self) -> None:
+        require_models_to_register(self.models, self.register)
 
 
 if __name__ == "__main__":

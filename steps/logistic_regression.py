@@ -4,7 +4,7 @@ Needs a column of classes (`target`), two rows or more of each, and columns of n
 Logs `train_acc`, `eval_acc` and beside it `baseline_acc`, the accuracy of always giving the largest class; `precision`,
 `recall`, `f1` of the second of two classes (the tag `positive_class`), or their mean over more classes; `auc_score`, the ROC
 curves, the confusion matrix and the model, which it loads back: a model that does not score the same as the one that was fitted
-fails the step.
+fails the step. With `register`, the model goes to MLflow's registry and is compared with the champion on the rows held out.
 """
 
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ from penguins.cli.parameters import (
     Parameter,
     Predictors,
     Read,
+    Register,
     Seed,
     TestSize,
     require_target,
@@ -59,6 +60,7 @@ class Parameters:
     test_size: TestSize = 0.2
     encoding: Encoding = "onehot"
     seed: Seed = 0
+    register: Register = ""
     read: Read = DETECT
     experiment: Experiment = ""
 
@@ -99,6 +101,9 @@ from penguins.plots import confusion_matrix_figure, roc_figure, short_label
 from penguins.preprocessing import build_pipeline
 from penguins.resume.step_run import record_fingerprint, step_run
 from penguins.tracking.artifacts import load_sklearn_model, log_figure, log_sklearn_model, log_table
+from penguins.tracking.held_out import ACCURACY, HeldOutFrame, accuracy
+from penguins.tracking.registry import Candidate, register_and_compare, require_registrable
+from penguins.tracking.row_hashes import hash_training_rows, log_row_hashes
 from penguins.tracking.run import print_metrics
 
 MOST_ITERATIONS = 1000
@@ -197,17 +202,30 @@ def log_figures(model: Pipeline, split: Split, target: str) -> None:
     log_figure(roc_figure(curves, title), "roc_plot.png")
 
 
-def log_and_verify_model(model: Pipeline, split: Split) -> None:
-    """Log the model, load it back and compare its probabilities. Raises WorkError where they differ."""
+def log_and_verify_model(model: Pipeline, split: Split) -> str:
+    """Log the model, load it back and compare its probabilities; return its URI. Raises WorkError where they differ."""
     info = log_sklearn_model(model, "model", split.X_train)
     loaded = load_sklearn_model(info.model_uri)
     if not np.array_equal(loaded.predict_proba(split.X_eval), model.predict_proba(split.X_eval)):
         raise WorkError(f"The model at {info.model_uri} does not score as the one that was fitted.")
+    return str(info.model_uri)
+
+
+def accuracy_of_names(y: pd.Series, predicted: np.ndarray) -> float:
+    """Return the share of classes that a model predicts, perhaps one of another table, which has 1.0 for 1."""
+    return accuracy(Counter(zip(as_names(y), as_names(pd.Series(predicted)), strict=True)))
+
+
+def register_model(name: str, candidate: Candidate, split: Split, frame: pd.DataFrame) -> None:
+    """Register the model and compare it with the champion on the rows of `frame` that were held out."""
+    log_row_hashes(hash_training_rows(frame.loc[split.X_train.index]))
+    register_and_compare(name, candidate, HeldOutFrame(frame.loc[split.X_eval.index], candidate.target, accuracy_of_names))
 
 
 def main(asked: Parameters) -> None:
     """Fit, evaluate and log the regression in an MLflow run."""
     with step_run(NAME, asked, table_digest(asked.data)) as run:
+        require_registrable(asked.register)
         parameters = resolve_columns(asked, PENGUINS, lambda data: describe_columns(data, asked.read), with_texts=True)
         columns = columns_in_use(features=parameters.features, target=parameters.target)
         codes = parameters.categorical_features
@@ -221,8 +239,11 @@ def main(asked: Parameters) -> None:
         if len(model.classes_) == 2:
             mlflow.set_tag("positive_class", class_names(model.classes_)[1])
         log_figures(model, split, parameters.target)
-        log_and_verify_model(model, split)
+        uri = log_and_verify_model(model, split)
         print_metrics(NAME, run, figures)
+        if asked.register:
+            candidate = Candidate(uri, run.info.run_id, parameters.target, ACCURACY, figures["eval_acc"])
+            register_model(asked.register, candidate, split, table.frame)
 
 
 if __name__ == "__main__":

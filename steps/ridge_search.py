@@ -2,7 +2,8 @@
 
 Needs a column of numbers (`target`) and columns of numbers, booleans or text (`features`). MLflow's autologging writes the
 parameters, the metrics (`best_cv_score`), the table of the folds and a child run for each alpha; the step adds a picture of the
-error against alpha and the best pipeline as the model `best_estimator`.
+error against alpha and the best pipeline as the model `best_estimator`. With `register`, that goes to MLflow's registry; a
+pipeline with the same alpha, fitted on four fifths of the rows, is compared with the champion on the others.
 """
 
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from penguins.cli.parameters import (
     Parameter,
     Predictors,
     Read,
+    Register,
     Seed,
     require_target,
 )
@@ -56,6 +58,7 @@ class Parameters:
     cv: Annotated[int, Parameter(Integer(2, 10_000), "number of folds, 2 or more")] = 5
     encoding: Encoding = "onehot"
     seed: Seed = 0
+    register: Register = ""
     read: Read = DETECT
     experiment: Experiment = ""
 
@@ -75,8 +78,9 @@ import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities import Param, RunTag
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
+from sklearn.base import clone
 from sklearn.linear_model import Ridge
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import Pipeline
 from sklearn.utils import shuffle
 
@@ -98,11 +102,16 @@ from penguins.preprocessing import build_pipeline
 from penguins.resume.step_run import record_fingerprint, step_run
 from penguins.text import format_number
 from penguins.tracking.artifacts import INTEGERS_HINT, log_dataset, log_figure, log_sklearn_model, log_table
+from penguins.tracking.held_out import RMSE, HeldOutFrame, root_mean_squared_error
+from penguins.tracking.registry import Candidate, register_and_compare, require_registrable
+from penguins.tracking.row_hashes import hash_training_rows, log_row_hashes
 from penguins.tracking.run import print_metrics
 from penguins.tracking.store import child_runs
 
 AUTOLOGGED = "dataset"
 GRID = "estimator__alpha"
+# The share of the rows on which a registered model is compared with the champion.
+HELD_OUT = 0.2
 SCORING = "neg_mean_squared_error"
 
 
@@ -159,9 +168,21 @@ def name_children(parent_id: str, experiment_id: str) -> None:
         client.log_batch(child.info.run_id, params=[Param("alpha", alpha)], tags=[RunTag(MLFLOW_RUN_NAME, f"alpha={alpha}")])
 
 
+def register_model(name: str, run_id: str, uri: str, best: Pipeline, table: Table, parameters: Parameters) -> None:
+    """Register the best pipeline, which was fitted on all rows; its like, fitted on the others, stands for it on a fifth."""
+    target, features = parameters.target, list(parameters.features)
+    train, held_out = train_test_split(table.frame, test_size=HELD_OUT, random_state=parameters.seed)
+    fitted = clone(best).fit(train[features], train[target])
+    value = root_mean_squared_error(held_out[target], fitted.predict(held_out[features]))
+    log_row_hashes(hash_training_rows(table.frame))
+    rows = HeldOutFrame(held_out, target, root_mean_squared_error)
+    register_and_compare(name, Candidate(uri, run_id, target, RMSE, value), rows)
+
+
 def main(asked: Parameters) -> None:
     """Search, draw and log in an MLflow run."""
     with step_run(NAME, asked, table_digest(asked.data)) as run:
+        require_registrable(asked.register)
         parameters = resolve_columns(asked, PENGUINS, lambda data: describe_columns(data, asked.read), with_texts=True)
         columns = columns_in_use(features=parameters.features, target=parameters.target)
         table = load_table(parameters.data, columns, read=asked.read, codes=parameters.categorical_features)
@@ -171,10 +192,12 @@ def main(asked: Parameters) -> None:
         fitted, X = search_with_autologging(table, parameters)
         name_children(run.info.run_id, run.info.experiment_id)
         log_figure(error_by_alpha_figure(*errors_by_alpha(fitted), unit=parameters.target), "alpha_curve.png")
-        log_sklearn_model(fitted.best_estimator_, "best_estimator", X)
+        uri = log_sklearn_model(fitted.best_estimator_, "best_estimator", X).model_uri
         best = {"best_alpha": fitted.best_params_[GRID], "best_cv_score": fitted.best_score_}
         mlflow.log_metric("best_alpha", best["best_alpha"])
         print_metrics(NAME, run, best)
+        if asked.register:
+            register_model(asked.register, run.info.run_id, uri, fitted.best_estimator_, table, parameters)
 
 
 if __name__ == "__main__":

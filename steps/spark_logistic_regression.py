@@ -2,7 +2,8 @@
 
 Needs a column of classes (`target`) and columns of numbers, booleans or text (`features`).
 Logs `train_acc` and `eval_acc` from the model's own summaries, the confusion matrix and the Spark ML pipeline as the model,
-which it loads back: a model that does not predict the same as the one that was fitted fails the step.
+which it loads back: a model that does not predict the same as the one that was fitted fails the step. With `register`,
+the model goes to MLflow's registry, where it is compared with the champion on the rows held out.
 """
 
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from penguins.cli.parameters import (
     Parameter,
     Predictors,
     Read,
+    Register,
     Seed,
     Spark,
     TestSize,
@@ -54,6 +56,7 @@ class Parameters:
     max_iter: Annotated[int, Parameter(Integer(1, 100_000), "most iterations of the solver, 1 or more")] = 10
     seed: Seed = 0
     spark: Spark = "local[*]"
+    register: Register = ""
     read: Read = DETECT
     experiment: Experiment = ""
 
@@ -71,10 +74,11 @@ from typing import Any, cast
 
 import mlflow
 import numpy as np
+from mlflow.entities import Run
 from pyspark.ml import Estimator, Pipeline, PipelineModel, Transformer
 from pyspark.ml.classification import LogisticRegression, LogisticRegressionModel
 from pyspark.ml.feature import IndexToString, OneHotEncoder, SQLTransformer, StringIndexer, StringIndexerModel, VectorAssembler
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from penguins.data.checks import columns_in_use, require_both_sides, require_classes, require_other_names
@@ -82,23 +86,26 @@ from penguins.data.describe_spark import describe_spark_columns
 from penguins.data.locate import table_digest
 from penguins.data.resolve import resolve_columns
 from penguins.data.spark_checks import require_spark_categories, require_spark_classes, require_spark_finite
-from penguins.data.spark_columns import quote_column
+from penguins.data.spark_columns import class_name, quote_column
 from penguins.data.spark_rows import check_number, check_text
 from penguins.data.spark_table import SparkTable, load_spark_table
 from penguins.errors import WorkError
 from penguins.plots import confusion_matrix_figure, short_label
 from penguins.resume.step_run import record_fingerprint, step_run
+from penguins.spark.held_out import HeldOutSparkFrame, log_spark_training_rows
 from penguins.spark.jobs import persist
 from penguins.spark.ml_models import load_spark_model, log_spark_model, shared_folder, use_volume
 from penguins.spark.session import spark_session
 from penguins.tracking.artifacts import EXAMPLE_ROWS, log_figure, model_requirements
+from penguins.tracking.held_out import ACCURACY, accuracy
+from penguins.tracking.registry import Candidate, register_and_compare, require_registrable
 from penguins.tracking.row_models import rows_signature
 from penguins.tracking.run import print_metrics
 
 BUCKETS = 1_000_000
 OUTPUTS = ("prediction", "probability", "rawPrediction")
 LABEL, VECTOR, PREDICTED, NAMED = "class (label)", "features (vector)", "prediction (label)", "prediction (text)"
-TRUTH = "class (text)"
+TRUTH, INDEXED, ENCODED = "class (text)", "{} (index)", "{} (one-hot)"
 
 
 @dataclass(frozen=True)
@@ -143,13 +150,6 @@ def require_classes_on_both_sides(train: DataFrame, held_out: DataFrame, target:
     require_both_sides(trained, evaluated, test_size)
 
 
-def class_name(frame: DataFrame, column: str) -> Column:
-    """Return the classes in a column as text, as people call them: True, and 2007 rather than 2007.0."""
-    field, kind = F.col(quote_column(column)), dict(frame.dtypes)[column]
-    text = (field.cast("bigint") if kind == "double" else field).cast("string")
-    return F.initcap(text) if kind == "boolean" else text
-
-
 def plain_names(names: Sequence[str]) -> dict[str, str]:
     """Map each column to the name under which the stages find it, because they would misread some names."""
     return {name: f"feature {place}" for place, name in enumerate(names)}
@@ -159,16 +159,8 @@ def intermediate_columns(features: Sequence[str]) -> set[str]:
     """Return the columns that the stages add on the way and that the table must not have."""
     plain = plain_names(features).values()
     return {LABEL, VECTOR, PREDICTED, NAMED, TRUTH, *plain} | {
-        column for name in plain for column in (_index_column(name), _encoded_column(name))
+        column.format(name) for name in plain for column in (INDEXED, ENCODED)
     }
-
-
-def _index_column(name: str) -> str:
-    return f"{name} (index)"
-
-
-def _encoded_column(name: str) -> str:
-    return f"{name} (one-hot)"
 
 
 def build_pipeline(numbers: Sequence[str], texts: Sequence[str], split: Split, max_iter: int) -> Pipeline:
@@ -180,8 +172,8 @@ def build_pipeline(numbers: Sequence[str], texts: Sequence[str], split: Split, m
     plain = plain_names([*numbers, *texts])
     checked = [check_number(name) for name in numbers] + [check_text(name) for name in texts]
     aliases = [f"{sql} AS {quote_column(name)}" for sql, name in zip(checked, plain.values(), strict=True)]
-    indexed = [_index_column(plain[name]) for name in texts]
-    encoded = [_encoded_column(plain[name]) for name in texts]
+    indexed = [INDEXED.format(plain[name]) for name in texts]
+    encoded = [ENCODED.format(plain[name]) for name in texts]
     stages: list[Estimator[Any] | Transformer] = []
     stages.append(SQLTransformer(statement=f"SELECT *, {', '.join(aliases)} FROM __THIS__"))  # noqa: S608  # quoted
     if texts:
@@ -215,11 +207,17 @@ def evaluate(model: PipelineModel, held_out: DataFrame) -> dict[str, float]:
     return {"train_acc": regression.summary.accuracy, "eval_acc": evaluation.accuracy}
 
 
+def count_classes(predictions: DataFrame) -> dict[tuple[str, str], int]:
+    """Count rows by true and predicted class, given as text."""
+    counts = predictions.groupBy(TRUTH, class_name(predictions, "prediction")).count().collect()
+    return {(truth, predicted): count for truth, predicted, count in counts}
+
+
 def confusion_matrix(predictions: DataFrame, classes: Sequence[str]) -> np.ndarray:
     """Count rows by true and predicted class. Shape (n_classes, n_classes)."""
     places = {name: place for place, name in enumerate(classes)}
     counts = np.zeros((len(classes), len(classes)), dtype=int)
-    for truth, predicted, count in predictions.groupBy(TRUTH, class_name(predictions, "prediction")).count().collect():
+    for (truth, predicted), count in count_classes(predictions).items():
         counts[places[truth], places[predicted]] = count
     return counts
 
@@ -244,8 +242,17 @@ def log_model(model: PipelineModel, train: DataFrame, table: SparkTable, feature
     )
 
 
-def fit_and_log(session: SparkSession, shared: str, asked: Parameters) -> dict[str, float]:
-    """Fit, evaluate and log the regression in the active run; return its metrics."""
+def register_model(name: str, candidate: Candidate, split: Split, table: SparkTable, n_rows: int, shared: str) -> None:
+    """Register the model and compare it with the champion on the `n_rows` rows that were held out."""
+    fields = {column: F.col(quote_column(column)) for column in table.frame.columns} | {candidate.target: F.col(TRUTH)}
+    log_spark_training_rows(split.train, fields, table.rows)
+    held_out, target = split.held_out, candidate.target
+    rows = HeldOutSparkFrame(held_out, fields, target, n_rows, shared, lambda predicted: accuracy(count_classes(predicted)))
+    register_and_compare(name, candidate, rows)
+
+
+def fit_and_log(session: SparkSession, shared: str, asked: Parameters, run: Run) -> None:
+    """Fit, evaluate and log the regression in the active run, and register it where that is asked for."""
     parameters = resolve_columns(
         asked, PENGUINS, lambda data: describe_spark_columns(session, data, asked.read), with_texts=True
     )
@@ -265,18 +272,21 @@ def fit_and_log(session: SparkSession, shared: str, asked: Parameters) -> dict[s
     loaded = load_spark_model(uri, shared).transform(split.held_out)
     if not np.array_equal(confusion_matrix(loaded, split.classes), counts):
         raise WorkError(f"The model at {uri} does not predict as the one that was fitted.")
-    return figures
+    print_metrics(NAME, run, figures)
+    if asked.register:
+        candidate = Candidate(uri, run.info.run_id, target, ACCURACY, figures["eval_acc"])
+        register_model(asked.register, candidate, split, table, int(counts.sum()), shared)
 
 
 def main(parameters: Parameters) -> None:
     """Fit, evaluate and log the regression in an MLflow run."""
     with step_run(NAME, parameters, table_digest(parameters.data)) as run, ExitStack() as stack:
+        require_registrable(parameters.register)
         target = SparkTarget(parameters.spark)
         shared = shared_folder(target)
         session = stack.enter_context(spark_session(target))
         use_volume(session)
-        figures = fit_and_log(session, shared, parameters)
-        print_metrics(NAME, run, figures)
+        fit_and_log(session, shared, parameters, run)
 
 
 if __name__ == "__main__":

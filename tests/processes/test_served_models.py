@@ -92,12 +92,10 @@ def test_a_model_takes_the_tables_rows_from_csv_and_over_http(store: Store, step
         more = {"target": "age", "features": "member,size,left", "categorical_features": "left", "alphas": "1"}
     if module is kmeans_sweep:
         more = {"features": "age,member,left", "n_clusters": "2", "models": "best"}
-    assert step(module, data="t.csv", **more) == 0
-    if module is spark_logistic_regression:
-        uri = f"runs:/{store.only(module.NAME).info.run_id}/model"
     else:
-        named = "all-n_clusters2" if module is kmeans_sweep else module.NAME
-        uri = store.model_uri(store.only(named))
+        more["register"] = "left early"
+    assert step(module, data="t.csv", **more) == 0
+    uri = store.model_uri(store.only("all-n_clusters2")) if module is kmeans_sweep else "models:/left early@champion"
     expected = list(mlflow.pyfunc.load_model(uri).predict(rows))
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()

@@ -36,6 +36,8 @@ LISTS: dict[type, list[str]] = {
 }  # fmt: skip
 GROUPS = [",", "[]", "a,a", "a,,b", "none,a", "a,auto", "[a, none]", '["a", "a"]', '[""]', *UNSTORABLE]
 AUTO = ["auto:", "auto:1", "auto:201", "auto:2.5", "auto:x", "auto,0.5", "Auto", "auto 20", "[auto]"]
+# Names that MLflow does not register, or that no URI, filter or command line takes as they are.
+NAMES = ["a/b", "a:b", ".", "..", "-a", "a@champion", "it's", 'a"b', "a%b", "a?b", "a#b", "$(touch x)", "a\nb", "x" * 201]
 SPARKS = ["laptop", "local[0]", "local[-1]", "local[*", "local[*]; rm -rf x", "$(touch x)", "spark:/h", "http://h", "local [2]"]
 
 
@@ -51,6 +53,8 @@ def bad_texts(field: Declared) -> list[str]:
     if field.name == "spark":
         return [*UNSTORABLE, "", " ", *SPARKS]
     if isinstance(rule, Text):
+        if field.name == "register":
+            return UNSTORABLE + NAMES
         may_be_empty = field.name in ("config", "experiment")
         return UNSTORABLE + ([] if may_be_empty else ["", " "]) + (["x" * 257] if field.name == "experiment" else [])
     return TEXTS[type(rule)]

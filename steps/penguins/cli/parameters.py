@@ -35,6 +35,8 @@ from penguins.errors import InputError
 from penguins.text import quote, suggestion
 
 LONGEST_EXPERIMENT = 256
+# A name with other signs is none that `models:/name@champion` and a command line take as it is.
+LONGEST_REGISTERED = 200
 LARGEST_NUMBER = 2**31 - 1
 BUNDLED = "penguins"
 # What two entry points have in common.
@@ -159,6 +161,16 @@ LogFrom = Annotated[
     Parameter(Choice(("driver", "executors")), "where runs are logged: driver, or executors (inside the workers)"),
 ]
 Resume = Annotated[bool, Parameter(Flag(), "true: continue an interrupted run with the same data, parameters and code")]
+Register = Annotated[
+    str,
+    Parameter(
+        Text(
+            f"empty, or a name of letters, digits, blanks and the signs . _ -, of {LONGEST_REGISTERED} characters at most",
+            rf"(\w[\w .-]{{0,{LONGEST_REGISTERED - 1}}})?",
+        ),
+        "the name under which MLflow's registry gets the model, as champion if it beats the present one; empty: none",
+    ),
+]
 Spark = Annotated[
     str,
     Parameter(Text(SPARK_PHRASE, SPARK_TARGET), "where Spark runs: local[*], spark://…, sc://…, connect-local[2], or active"),
@@ -239,6 +251,15 @@ def require_target(data: str, target: str) -> None:
         raise InputError(
             "The 'target' parameter must name the column to predict in a table of your own. Got 'auto' instead, which is for "
             f"the penguins: give, for example, target=price for {quote(data)}."
+        )
+
+
+def require_models_to_register(models: str, register: str) -> None:
+    """Raise InputError where a sweep is to register its model and to log no models."""
+    if register and models == "none":
+        raise InputError(
+            f"The 'models' parameter must be all or best where 'register' is {quote(register)}. Got 'none' instead, which logs no "
+            "model that could be registered."
         )
 
 

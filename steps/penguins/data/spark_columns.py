@@ -100,6 +100,13 @@ def convert_ids(frame: DataFrame, columns: Sequence[str], is_csv: bool) -> list[
     return [field.cast(kind).alias(name) for name, field, kind in zip(columns, fields, kinds, strict=True)]
 
 
+def class_name(frame: DataFrame, column: str) -> Column:
+    """Return the classes in a column as text, as people call them: True, and 2007 rather than 2007.0."""
+    field, kind = F.col(quote_column(column)), dict(frame.dtypes)[column]
+    text = (field.cast("bigint") if kind == "double" else field).cast("string")
+    return F.initcap(text) if kind == "boolean" else text
+
+
 def estimate_distinct(field: Column) -> Column:
     """Count the distinct values: exactly where they are few, which `approx_count_distinct` does not promise."""
     # A sketch takes no doubles, and the hash of a missing value would count.

@@ -42,6 +42,7 @@ from penguins.sweep.workers import (
     log_in_worker,
 )
 from penguins.text import LONGEST_REASON, print_lines, quote
+from penguins.tracking.registry import register_router
 from penguins.tracking.run import failure_reason, progress_bar
 from penguins.tracking.server import own_credentials
 from penguins.tracking.store import absolute_tracking_uri, is_server
@@ -75,7 +76,7 @@ def run_sweep(entry_point: str, parameters: Any, settings: SweepSettings, run: R
     remove_leftovers(context, stale, results)
     log_results(results, settings)
     log_clusters(results, table, settings)
-    log_model_of_all_groups(results, context)
+    router_uri = log_model_of_all_groups(results, context)
     print_results(run, results, settings)
     if failures := results.failures:
         name, why = next(iter(failures.items()))
@@ -83,6 +84,17 @@ def run_sweep(entry_point: str, parameters: Any, settings: SweepSettings, run: R
             f"{len(failures)} of {len(results.groups)} groups failed, {quote(name)} for one: {why}. "
             "Their runs and rows say why; the other groups are complete."
         )
+    if parameters.register:
+        register_sweep(router_uri, parameters.register, run.info.run_id)
+
+
+def register_sweep(router_uri: str, name: str, run_id: str) -> None:
+    """Register the model of all groups under `name`, and print what it became. Raises WorkError where there is no such model."""
+    if not router_uri:
+        raise WorkError(
+            f"Nothing is registered as {quote(name)}: no group has a best value, so that there is no model of them."
+        )
+    print_lines(*register_router(router_uri, name, run_id))
 
 
 def print_finished_sweep(finished: Run, settings: SweepSettings) -> None:

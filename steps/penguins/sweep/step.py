@@ -24,6 +24,7 @@ from penguins.sweep.driver import print_finished_sweep, require_distinct_names, 
 from penguins.sweep.log_runs import end_open_runs
 from penguins.sweep.results import result_columns
 from penguins.sweep.settings import SweepSettings
+from penguins.tracking.registry import require_registrable
 
 # The columns that `auto` stands for in the penguins.
 PENGUINS = {
@@ -35,6 +36,7 @@ PENGUINS = {
 def run_sweep_step(entry_point: str, algorithm: str, parameters: Any) -> None:
     """Cluster, choose and log in an MLflow run, with the parameters of a sweep of `algorithm`, a name in `ALGORITHMS`."""
     with step_run(entry_point, parameters, table_digest(parameters.data)) as run, end_open_runs(run), ExitStack() as stack:
+        require_registrable(parameters.register)
         session = stack.enter_context(spark_session(SparkTarget(parameters.spark)))
         require_shared_store(parameters, session)
         in_use = resolve_columns(

@@ -44,7 +44,7 @@ def quiet_libraries() -> None:
     """
     for name in ("mlflow.store.db.utils", "urllib3.connectionpool"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    for name in ("tracking.fluent", "sklearn.utils", "spark", "pyfunc", "projects"):
+    for name in ("tracking.fluent", "sklearn.utils", "spark", "pyfunc", "projects", "store.model_registry.abstract_store"):
         logging.getLogger(f"mlflow.{name}").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow.sklearn").addFilter(_ExpectedWarnings())

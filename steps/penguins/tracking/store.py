@@ -140,11 +140,15 @@ def search_runs(experiment_id: str, where: str) -> Iterator[Run]:
 
 
 def absolute_tracking_uri(folder: str = "") -> str:
-    """Return the store's URI in a form that holds in any working folder, because a Spark worker has its own.
+    """Return the tracking store's URI as `absolute_uri` does."""
+    return absolute_uri(str(mlflow.get_tracking_uri()), folder)
+
+
+def absolute_uri(uri: str, folder: str = "") -> str:
+    """Return a store's URI in a form that holds in any working folder, because a Spark worker has its own.
 
     A relative path starts at `folder`, else at this process's working folder.
     """
-    uri = str(mlflow.get_tracking_uri())
     for scheme in (SQLITE, "file://"):
         path = uri.removeprefix(scheme)
         if uri.startswith(scheme) and not os.path.isabs(path):

@@ -14,7 +14,7 @@ from penguins.resume.fingerprint import fingerprint_from_texts, step_fingerprint
 # Where the work is done, where its data lie, and where it is logged change no result.
 IRRELEVANT = {"data", "env_manager", "log_from", "resume", "spark", "experiment"}
 # Other values for parameters whose rule is a pattern.
-TEXTS = {"data": "other.csv", "spark": "local[1]", "config": "other.yaml", "experiment": "other"}
+TEXTS = {"data": "other.csv", "spark": "local[1]", "config": "other.yaml", "experiment": "other", "register": "other"}
 
 FIELDS = [
     (module, name)
