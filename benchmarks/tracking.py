@@ -12,25 +12,54 @@ import mlflow
 import pandas as pd
 from comparison import Comparison
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param
+from mlflow.entities import Param
 from mlflow.models import Model
+from mlflow.models.model import MLMODEL_FILE_NAME
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from sklearn.cluster import DBSCAN
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from penguins.data.load import load_table
 from penguins.sweep.context import sweep_context
-from penguins.sweep.fit import GroupResult, Outcome, sweep
-from penguins.sweep.log_runs import log_group
+from penguins.sweep.fit import GroupResult, Outcome, SweepModel, sweep
+from penguins.sweep.log_runs import SWEEP, log_group
+from penguins.sweep.model_files import NEAREST_CODE, NEAREST_DATA, NEAREST_MODULE, signature_of_clusters
+from penguins.sweep.run_contents import model_name, run_name, to_metrics
 from penguins.sweep.settings import SweepSettings
 from penguins.tracking.artifacts import log_table
+from penguins.tracking.row_models import CODE_FOLDER, ROWS_CODE, ROWS_MODULE
 from penguins.tracking.run import quiet_libraries
 from penguins.tracking.server import acknowledge_at_once
-from penguins.tracking.store import now_ms
 
 FEATURES, GROUP_BY = ["bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g"], "island"
 EPS, MIN_SAMPLES = dbscan_sweep.Parameters().eps, dbscan_sweep.Parameters().min_samples
 SETTINGS = SweepSettings("dbscan", (GROUP_BY,), tuple(FEATURES), {"eps": EPS, "min_samples": MIN_SAMPLES}, min_coverage=0.5)
+
+
+class BothFlavors:
+    """A model of one value, saved by MLflow's own functions as a pipeline of scikit-learn that is a python_function, too."""
+
+    @staticmethod
+    def save_model(path: str, mlflow_model: Model, model: SweepModel, example: pd.DataFrame, requirements: list[str]) -> None:
+        """Save the model to the folder `path`. MLflow calls this for `Model.log`."""
+        mlflow.sklearn.save_model(
+            model.pipeline,
+            path,
+            mlflow_model=mlflow_model,
+            serialization_format="skops",
+            signature=signature_of_clusters(example.columns),
+            input_example=example,
+            pip_requirements=requirements,
+        )
+        if model.nearest:
+            model.nearest.save(f"{path}/{NEAREST_DATA}")
+        Path(path, CODE_FOLDER).mkdir()
+        for module, code in ((ROWS_MODULE, ROWS_CODE), (NEAREST_MODULE, NEAREST_CODE)):
+            Path(path, CODE_FOLDER, f"{module}.py").write_text(code, encoding="utf-8")
+        environments = {"conda_env": "conda.yaml", "python_env": "python_env.yaml"}
+        mlflow.pyfunc.add_to_model(mlflow_model, NEAREST_MODULE, data=NEAREST_DATA, code=CODE_FOLDER, **environments)
+        mlflow_model.save(f"{path}/{MLMODEL_FILE_NAME}")
 
 
 class Store:
@@ -75,21 +104,27 @@ class Store:
     def _log_with_bare_client(self) -> None:
         for group in self.groups:
             for position, outcome in enumerate(group.outcomes):
-                self._log_outcome(outcome, group.models[position])
+                self._log_outcome(group, outcome, group.models[position])
 
-    def _log_outcome(self, outcome: Outcome, model: Pipeline) -> None:
-        run_id = self.client.create_run(self.context.experiment_id).info.run_id
-        now = now_ms()
-        metrics = [Metric(name, value, now, 0) for name, value in outcome.metrics.items()]
-        self.client.log_batch(run_id, metrics=metrics, params=[Param("eps", str(outcome.eps))])
+    def _log_outcome(self, group: GroupResult, outcome: Outcome, model: SweepModel) -> None:
+        """Log what the sweep logs of a value: tags, the dataset, parameters, metrics, and the model with all of its files."""
+        tags = {**self.context.tags, MLFLOW_PARENT_RUN_ID: self.context.sweep_id, SWEEP: self.context.sweep_id}
+        name = run_name(group.name, f"-eps{outcome.eps}")
+        run_id = self.client.create_run(self.context.experiment_id, run_name=name, tags=tags).info.run_id
+        self.client.log_inputs(run_id, datasets=self.context.datasets)
+        params = {"group": group.name, "eps": str(outcome.eps), "min_samples": str(outcome.min_samples)}
+        self.client.log_batch(run_id, metrics=to_metrics(outcome.metrics), params=[Param(*pair) for pair in params.items()])
         Model.log(
             artifact_path=None,
-            name="model",
-            flavor=mlflow.sklearn,
+            name=model_name(group.name, f"-eps{outcome.eps}"),
+            flavor=BothFlavors,
             run_id=run_id,
-            sk_model=model,
-            serialization_format="skops",
-            pip_requirements=self.context.requirements,
+            model=model,
+            example=pd.DataFrame([group.example], columns=FEATURES),
+            requirements=self.context.requirements,
+            model_type="dbscan",
+            params=params,
+            tags={"group": group.name},
         )
         self.client.set_terminated(run_id)
 

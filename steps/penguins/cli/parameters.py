@@ -258,8 +258,8 @@ def require_models_to_register(models: str, register: str) -> None:
     """Raise InputError where a sweep is to register its model and to log no models."""
     if register and models == "none":
         raise InputError(
-            f"The 'models' parameter must be all or best where 'register' is {quote(register)}. Got 'none' instead, which logs no "
-            "model that could be registered."
+            f"The 'models' parameter must be all or best where 'register' is {quote(register)}. Got 'none' instead, which "
+            "logs no model that could be registered."
         )
 
 

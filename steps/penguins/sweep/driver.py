@@ -89,7 +89,7 @@ def run_sweep(entry_point: str, parameters: Any, settings: SweepSettings, run: R
 
 
 def register_sweep(router_uri: str, name: str, run_id: str) -> None:
-    """Register the model of all groups under `name`, and print what it became. Raises WorkError where there is no such model."""
+    """Register the model of all groups under `name`, and print what it became. Raises WorkError where there is none."""
     if not router_uri:
         raise WorkError(
             f"Nothing is registered as {quote(name)}: no group has a best value, so that there is no model of them."

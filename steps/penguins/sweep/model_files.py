@@ -121,7 +121,7 @@ def _template(model: SweepModel, example: Sequence[float], requirements: Sequenc
             mlflow_model=description,
             serialization_format="skops",
             skops_trusted_types=trusted_types_of_model(model.pipeline),
-            signature=_signature(row.columns),
+            signature=signature_of_clusters(row.columns),
             input_example=row,
             pip_requirements=list(requirements),
         )
@@ -142,7 +142,7 @@ def _template(model: SweepModel, example: Sequence[float], requirements: Sequenc
     return _templates.setdefault(key, _Template(description.to_dict(), model_file, others))
 
 
-def _signature(columns: Iterable[str]) -> ModelSignature:
+def signature_of_clusters(columns: Iterable[str]) -> ModelSignature:
     """Return the signature of a model that takes numbers of any type in `columns`, and returns clusters."""
     return ModelSignature(
         inputs=Schema([ColSpec(AnyType(), name) for name in columns]), outputs=Schema([ColSpec(DataType.long, "cluster")])
