@@ -27,6 +27,7 @@ from penguins.sweep.log_runs import SWEEP, log_group
 from penguins.sweep.model_files import NEAREST_CODE, NEAREST_DATA, NEAREST_MODULE, signature_of_clusters
 from penguins.sweep.run_contents import model_name, run_name, to_metrics
 from penguins.sweep.settings import SweepSettings
+from penguins.sweep.workers import digest_of
 from penguins.tracking.artifacts import log_table
 from penguins.tracking.row_models import CODE_FOLDER, ROWS_CODE, ROWS_MODULE
 from penguins.tracking.run import quiet_libraries
@@ -132,7 +133,9 @@ class Store:
 def _fit_group(name: str, rows: pd.DataFrame) -> GroupResult:
     fit = sweep(rows, EPS, MIN_SAMPLES)
     models = {position: fit.model_that_predicts(position) for position in range(len(fit.outcomes))}
-    return GroupResult((name,), len(rows), fit.outcomes, None, example=rows.mean().tolist(), models=models)
+    return GroupResult(
+        (name,), len(rows), fit.outcomes, None, example=rows.mean().tolist(), models=models, digest=digest_of(rows)
+    )
 
 
 def compare_sides(where: str, store: Store, rounds: int) -> list[Comparison]:
