@@ -26,6 +26,11 @@ class Store:
     def client(self) -> MlflowClient:
         return MlflowClient(self.uri)
 
+    @property
+    def experiment_id(self) -> str:
+        """The id of the experiment `penguins`, whose artifacts lie in the test's own folder."""
+        return str(self.client.get_experiment_by_name("penguins").experiment_id)
+
     def runs(self, experiment: str = "penguins") -> list[Run]:
         found = self.client.get_experiment_by_name(experiment)
         return list(self.client.search_runs([found.experiment_id], max_results=1000)) if found else []

@@ -57,7 +57,7 @@ def test_other_rows_have_other_hashes(other: pd.DataFrame) -> None:
 
 def test_the_hashes_of_a_run_are_those_that_it_has_logged(store: Store) -> None:
     rows = hash_training_rows(ROWS)
-    with mlflow.start_run() as run:
+    with mlflow.start_run(experiment_id=store.experiment_id) as run:
         assert load_row_hashes(run.info.run_id) is None
         log_row_hashes(rows)
     loaded = load_row_hashes(run.info.run_id)
@@ -70,7 +70,7 @@ def test_the_hashes_of_a_run_are_those_that_it_has_logged(store: Store) -> None:
 def test_a_file_that_would_run_code_is_not_loaded(store: Store, tmp_path: Path) -> None:
     bad = np.array([{"any": "object"}], dtype=object)
     np.savez(tmp_path / TRAINING_ROWS, method=bad, columns=bad, n_zero_bits=bad, hashes=bad)
-    with mlflow.start_run() as run:
+    with mlflow.start_run(experiment_id=store.experiment_id) as run:
         mlflow.log_artifact(str(tmp_path / TRAINING_ROWS))
     with pytest.raises(ValueError, match="allow_pickle"):
         load_row_hashes(run.info.run_id)
