@@ -1,6 +1,8 @@
-"""A router and models of a sweep behind MLflow's scoring server, asked with raw JSON from outside this project."""
+"""A router and models of a sweep behind MLflow's scoring server, asked with raw JSON, and a router on a Connect server."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,6 +13,7 @@ import pandas as pd
 import pytest
 from routers import FEATURES, REASONS, ROWS, fit_records, log_small_router, small_router
 from scoring import ask_json, scoring_server
+from servers import LONGEST_S, environment
 from stores import Store, open_store
 
 from penguins.sweep.model_files import store_model
@@ -24,6 +27,19 @@ RECORDS: list[dict[str, Any]] = [
     {"island": "Atlantis", "year": 2007, "bill_length_mm": 0, "body_mass_g": 0},
     {"island": "Dream", "year": None, "bill_length_mm": 0, "body_mass_g": 0},
 ]
+CONNECT = """
+import json, sys
+import mlflow
+import pandas as pd
+from pyspark.sql import SparkSession
+
+session = SparkSession.builder.remote(sys.argv[1]).getOrCreate()
+rows = session.createDataFrame([tuple(row) for row in json.loads(sys.argv[3])], sys.argv[4])
+for more in ({"result_type": "struct<cluster: double, reason: string>"}, {}):
+    udf = mlflow.pyfunc.spark_udf(session, sys.argv[2], env_manager="local", **more)
+    found = rows.select(udf(*rows.columns).alias("found")).select("found.*")
+    print(json.dumps([found.dtypes, [list(row) for row in found.collect()]]))
+"""
 # What is changed in the first record, and what the answer says of it.
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "text for a number": ({"body_mass_g": "12"}, "column 'body_mass_g' must hold numbers, got '12' in row 0"),
@@ -101,3 +117,23 @@ def test_a_missing_column_is_the_askers_mistake(urls: dict[str, str], name: str,
         status, answer = ask_json(urls[name], document)
         assert status == 400
         assert column in answer
+
+
+def test_a_spark_udf_on_a_connect_server_gives_clusters_as_double(store: Store, connect_url: str, tmp_path: Path) -> None:
+    uri, _ = log_small_router()
+    expected = json.loads(small_router().predict(ROWS).to_json(orient="values"))
+    rows = json.loads(ROWS.to_json(orient="values"))
+    kinds = "island string, year bigint, bill_length_mm double, body_mass_g bigint"
+    (tmp_path / "elsewhere").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", CONNECT, connect_url, uri, json.dumps(rows), kinds],
+        cwd=tmp_path / "elsewhere",
+        env=environment(MLFLOW_TRACKING_URI=store.uri),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=LONGEST_S,
+    )
+    assert done.returncode == 0, done.stderr
+    answers = [json.loads(line) for line in done.stdout.splitlines()[-2:]]
+    assert answers == [[[["cluster", "double"], ["reason", "string"]], expected]] * 2

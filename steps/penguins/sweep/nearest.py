@@ -7,7 +7,6 @@ have this project. It therefore imports nothing of the project but `table_rows`,
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -58,11 +57,15 @@ class NearestPredictor:
 
     def __init__(self, nearest: NearestRecords) -> None:
         self.nearest = nearest
+        # Not a cached_property, whose lock keeps this module from being shipped to Spark's workers.
+        self._tree: cKDTree | None = None
 
-    @cached_property
+    @property
     def tree(self) -> cKDTree:
         """The search tree of the points."""
-        return cKDTree(self.nearest.points)
+        if self._tree is None:
+            self._tree = cKDTree(self.nearest.points)
+        return self._tree
 
     def predict(self, rows: pd.DataFrame) -> np.ndarray:
         """Return the cluster of each row, of shape (n_rows,). Raises ValueError where a column may not hold a value."""
