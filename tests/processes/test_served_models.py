@@ -1,14 +1,8 @@
 """Models at work without this project: `mlflow models predict` on a CSV file, MLflow's scoring server, and a Spark UDF."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +15,8 @@ import pytest
 import ridge_search
 import spark_logistic_regression
 from pyspark.sql import SparkSession
-from servers import LONGEST_S, environment, free_port, wait_until_it_answers
+from scoring import ask, scoring_server
+from servers import LONGEST_S, environment
 from stores import Steps, Store
 
 N_ROWS = 60
@@ -49,39 +44,6 @@ def call_models(*arguments: str, folder: Path, store: Store) -> subprocess.Compl
         check=False,
         timeout=LONGEST_S,
     )
-
-
-@contextmanager
-def scoring_server(uri: str, folder: Path, store: Store) -> Iterator[str]:
-    """Serve a model during the block, from a folder without this project, and yield the URL."""
-    port = free_port()
-    command = ["mlflow", "models", "serve", "-m", uri, "-p", str(port), "-h", "127.0.0.1", "-w", "1", "--env-manager", "local"]
-    with open(folder / "output.txt", "ab") as output:
-        process = subprocess.Popen(
-            command,
-            cwd=folder,
-            env=environment(MLFLOW_TRACKING_URI=store.uri, PYSPARK_PYTHON=sys.executable),
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-    try:
-        wait_until_it_answers(f"http://127.0.0.1:{port}/ping", folder / "output.txt")
-        yield f"http://127.0.0.1:{port}/invocations"
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait()
-
-
-def ask(url: str, rows: pd.DataFrame) -> tuple[int, Any]:
-    """Send rows as JSON and return the status and the answer."""
-    body = json.dumps({"dataframe_split": json.loads(rows.to_json(orient="split"))}).encode()
-    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})  # noqa: S310  # this test's server
-    try:
-        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
-            return answer.status, json.loads(answer.read())
-    except urllib.error.HTTPError as error:
-        return error.code, error.read().decode()
 
 
 @pytest.mark.parametrize("module", [logistic_regression, spark_logistic_regression, ridge_search, kmeans_sweep])

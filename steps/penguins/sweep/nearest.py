@@ -71,7 +71,10 @@ class NearestPredictor:
         if own.is_sphere:
             latitude, longitude = np.radians(X).T
             X = np.column_stack([np.cos(latitude) * np.cos(longitude), np.cos(latitude) * np.sin(longitude), np.sin(latitude)])
-        distances, nearest = self.tree.query(X)
+        # Beyond the largest reach, the search need not go on; a little farther, because the tree compares rounded squares.
+        farthest = own.reach.max() * (1 + 1e-9) + 1e-100
+        distances, nearest = self.tree.query(X, distance_upper_bound=farthest)
+        nearest[nearest == len(own.points)] = 0  # there is none, at an infinite distance
         return np.where(distances <= own.reach[nearest], own.clusters[nearest], -1)
 
 

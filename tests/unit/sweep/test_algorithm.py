@@ -213,3 +213,16 @@ def test_a_missing_value_is_refused_with_its_column(missing: object) -> None:
     one = NearestRecords(("a", "b"), np.zeros(2), np.ones(2), False, np.zeros((0, 2)), np.zeros(0), np.zeros(0))
     with pytest.raises(ValueError, match="column 'b' misses a value in row 1"):
         one.predict(pd.DataFrame({"a": [1.0, 2.0], "b": [1.0, missing]}))
+
+
+def test_a_record_just_as_far_as_the_reach_belongs_to_the_cluster_and_one_beyond_does_not() -> None:
+    random = np.random.default_rng(0)
+    for away in [0.0, 1e-3, 0.1, 1e9, *random.uniform(0, 2, 500)]:
+        # Along one axis from the origin, the distance is exact.
+        rows = pd.DataFrame({"a": [away, 0.0], "b": 0.0})
+        for reach, expected in [(away, 4), (np.nextafter(away, -1), -1), (np.nextafter(away, np.inf), 4), (np.inf, 4)]:
+            known = NearestRecords(
+                ("a", "b"), np.zeros(2), np.ones(2), False, np.zeros((1, 2)), np.array([4]), np.array([reach])
+            )
+            assert known.predict(rows)[0] == expected
+            assert known.predict(rows)[1] == (4 if reach >= 0 else -1)
