@@ -74,7 +74,7 @@ import numpy as np
 from pyspark.ml import Estimator, Pipeline, PipelineModel, Transformer
 from pyspark.ml.classification import LogisticRegression, LogisticRegressionModel
 from pyspark.ml.feature import IndexToString, OneHotEncoder, SQLTransformer, StringIndexer, StringIndexerModel, VectorAssembler
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from penguins.data.checks import columns_in_use, require_both_sides, require_classes, require_other_names
@@ -82,7 +82,7 @@ from penguins.data.describe_spark import describe_spark_columns
 from penguins.data.locate import table_digest
 from penguins.data.resolve import resolve_columns
 from penguins.data.spark_checks import require_spark_categories, require_spark_classes, require_spark_finite
-from penguins.data.spark_columns import quote_column
+from penguins.data.spark_columns import class_name, quote_column
 from penguins.data.spark_rows import check_number, check_text
 from penguins.data.spark_table import SparkTable, load_spark_table
 from penguins.errors import WorkError
@@ -141,13 +141,6 @@ def require_classes_on_both_sides(train: DataFrame, held_out: DataFrame, target:
     trained, evaluated = [Counter[str](dict(side.groupBy(TRUTH).count().collect())) for side in (train, held_out)]
     require_classes(trained + evaluated, target)
     require_both_sides(trained, evaluated, test_size)
-
-
-def class_name(frame: DataFrame, column: str) -> Column:
-    """Return the classes in a column as text, as people call them: True, and 2007 rather than 2007.0."""
-    field, kind = F.col(quote_column(column)), dict(frame.dtypes)[column]
-    text = (field.cast("bigint") if kind == "double" else field).cast("string")
-    return F.initcap(text) if kind == "boolean" else text
 
 
 def plain_names(names: Sequence[str]) -> dict[str, str]:
