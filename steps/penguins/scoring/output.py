@@ -13,6 +13,7 @@ from urllib.parse import urlparse
 
 import mlflow
 import pandas as pd
+from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.utils.file_utils import local_file_uri_to_path
 
@@ -63,13 +64,20 @@ def find_output(output: str, data: str, run_id: str) -> Output:
             return Output("folder", str(path))
         if scheme in READ_ONLY:
             raise _refusal(output, "a URI that is only read")
-        address = f"{output.rstrip('/')}/{run_id}"
-        get_artifact_repository(_mlflow_uri(address))
-    except InputError:
-        raise
-    except Exception as error:  # each kind of store raises its own errors
-        raise _refusal(output, f"a place that cannot be used: {one_line(error)[:300]}") from error
-    return Output("uri", address)
+    except ValueError as error:
+        raise error if isinstance(error, InputError) else _refusal(output, f"no URI: {one_line(error)[:300]}") from error
+    return Output("uri", f"{output.rstrip('/')}/{run_id}")
+
+
+def require_uploads(output: Output) -> None:
+    """Raise InputError where MLflow, which is to upload to a URI, does not know its scheme or lacks a package for it."""
+    if output.kind == "uri":
+        try:
+            get_artifact_repository(_mlflow_uri(output.address)).list_artifacts()
+        except (ImportError, MlflowException) as error:
+            raise _refusal(output.address, f"to which MLflow cannot upload: {one_line(error)[:300]}") from error
+        except Exception:  # noqa: BLE001  # of a store that lets this user write, and not list
+            return
 
 
 def write_result(result: pd.DataFrame, output: Output) -> None:
@@ -140,7 +148,7 @@ def replace_folder(folder: Path, write: Callable[[Path], None]) -> None:
 def upload(folder: Path, address: str) -> None:
     """Upload the files of `folder` to a URI, `_SUCCESS` last."""
     repository = get_artifact_repository(_mlflow_uri(address))
-    for path in sorted(folder.iterdir(), key=lambda path: path.name == SUCCESS):
+    for path in sorted(folder.iterdir(), key=lambda path: (path.name == SUCCESS, path.name)):
         repository.log_artifact(str(path))
 
 

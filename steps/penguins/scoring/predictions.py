@@ -1,7 +1,8 @@
 """Predict in this process, and put the predictions beside the rows of the user's table."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import mlflow
@@ -9,7 +10,7 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
-from penguins.data.checks import OF_MODEL, refuse_infinite, require_numbers
+from penguins.data.checks import OF_MODEL, require_finite, require_numbers
 from penguins.data.table import Table
 from penguins.errors import WorkError
 from penguins.scoring.evaluation import class_texts
@@ -22,20 +23,29 @@ ROWS_IN_BLOCK = 200_000
 MISSES_A_VALUE = "misses a value"
 
 
+@dataclass(frozen=True)
+class Predicted:
+    """Predictions for complete rows, a frame with the columns `model.outputs`.
+
+    A model of Spark ML also gives the probabilities of its classes, of shape (n_rows, n_classes).
+    """
+
+    frame: pd.DataFrame
+    probabilities: np.ndarray | None = None
+
+
 def require_fitting_table(table: Table, model: ScoredModel) -> None:
     """Raise InputError where a column holds text or infinite numbers, and the model takes finite numbers."""
     require_numbers(table, OF_MODEL, model.numbers)
-    for name in model.columns:
-        if name in (*table.numbers, *table.codes):
-            refuse_infinite(int(np.isinf(table.frame[name]).sum()), len(table.frame), OF_MODEL, name)
+    require_finite(table, OF_MODEL, model.columns)
 
 
-def predict(model: ScoredModel, rows: pd.DataFrame) -> pd.DataFrame:
-    """Return what the model predicts for complete rows, as the columns `model.outputs`. Raises WorkError where it fails."""
+def predict(model: ScoredModel, rows: pd.DataFrame) -> Predicted:
+    """Return what the model predicts for complete rows. Raises WorkError where it fails."""
     with report_model_errors():
         function = mlflow.pyfunc.load_model(model.folder, suppress_warnings=True)
         predicted = [as_frame(model, function.predict(block)) for block in _blocks(rows)]
-        return pd.concat(predicted, ignore_index=True)
+        return Predicted(pd.concat(predicted, ignore_index=True))
 
 
 def predict_probabilities(model: ScoredModel, rows: pd.DataFrame) -> np.ndarray | None:
@@ -52,9 +62,9 @@ def _blocks(rows: pd.DataFrame) -> list[pd.DataFrame]:
     return [rows.iloc[start : start + ROWS_IN_BLOCK] for start in range(0, len(rows), ROWS_IN_BLOCK)]
 
 
-def model_classes(model: ScoredModel, labels: Sequence[str] = ()) -> list[str]:
-    """Return the classes that the model predicts, as text: those of its estimator, or of Spark ML the `labels`."""
-    return list(labels) if model.is_spark else list(class_texts(pd.Series(load_estimator(model).classes_)))
+def model_classes(model: ScoredModel) -> list[str]:
+    """Return the classes that a model of scikit-learn predicts, as text."""
+    return list(class_texts(pd.Series(load_estimator(model).classes_)))
 
 
 @contextmanager

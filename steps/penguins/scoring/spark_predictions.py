@@ -21,14 +21,14 @@ from pyspark.sql import functions as F
 from penguins.data.spark_columns import class_name, quote_column
 from penguins.data.spark_table import SparkTable
 from penguins.errors import InputError, WorkError
-from penguins.scoring.evaluation import Evaluation, evaluate_classes, evaluate_clusters, require_known_class
+from penguins.scoring.evaluation import Evaluation, evaluate_classes, evaluate_clusters
 from penguins.scoring.models import CLUSTER, PREDICTION, REASON, ScoredModel
 from penguins.scoring.output import Output
-from penguins.scoring.predictions import MISSES_A_VALUE, as_frame
+from penguins.scoring.predictions import MISSES_A_VALUE, Predicted, as_frame
 from penguins.spark.jobs import spark_failure_reason
 from penguins.spark.ml_models import load_spark_model
 
-# Names that no column of a table in use has: the rules of parameters refuse a null character, but take any other name.
+# Columns that pass through Spark beside those of the table, which hardly has such names.
 PLACE, OUTPUT = "(row number)", "(output)"
 PROBABILITIES = "(probabilities)"
 # So many rows of predictions come to this process at most.
@@ -96,11 +96,8 @@ def report_spark_errors() -> Iterator[None]:
         raise WorkError(f"The model cannot predict in Spark: {spark_failure_reason(error)}") from error
 
 
-def predict_in_spark(scorer: SparkScorer, rows: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray | None]:
-    """Return what the model predicts for complete rows of a table of this machine, in their order.
-
-    The second value holds the probabilities of the classes, of shape (n_rows, n_classes), where the model gives them.
-    """
+def predict_in_spark(scorer: SparkScorer, rows: pd.DataFrame) -> Predicted:
+    """Return what the model predicts for complete rows of a table of this machine, in their order."""
     model = scorer.model
     columns = list(model.columns)
     with report_spark_errors():
@@ -109,7 +106,7 @@ def predict_in_spark(scorer: SparkScorer, rows: pd.DataFrame) -> tuple[pd.DataFr
         found = scorer.transform(frame).select(F.col(quote_column(PLACE)), *map(quote_column, outputs)).toPandas()
     found = found.sort_values(PLACE, ignore_index=True)
     predicted = as_frame(model, found if model.is_router else found[model.outputs[0]])
-    return predicted, np.vstack(found[PROBABILITIES].to_list()) if model.is_spark else None
+    return Predicted(predicted, np.vstack(found[PROBABILITIES].to_list()) if model.is_spark else None)
 
 
 def result_in_spark(scored: DataFrame, table: SparkTable, model: ScoredModel) -> DataFrame:
@@ -189,7 +186,6 @@ def evaluate_in_spark(scored: DataFrame, scorer: SparkScorer, target: str, class
         counts = _counts(rows, [class_name(rows, target), class_name(rows, PREDICTION)])
         truth, predicted = (counts[place].to_numpy(dtype=object) for place in (0, 1))
         evaluation = evaluate_classes(truth, predicted, classes, counts["n"].to_numpy())
-        require_known_class(truth, classes)
         if model.is_spark and set(truth) == set(classes):
             evaluation.figures["auc_score"] = _area(rows, class_name(rows, target), classes)
     return evaluation

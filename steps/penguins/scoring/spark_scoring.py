@@ -1,18 +1,20 @@
 """The scoring with Spark: of a table that this machine reads, or of one that Spark reads itself."""
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 
+import numpy as np
 import pandas as pd
 from pyspark.sql import functions as F
 
-from penguins.data.checks import OF_MODEL, refuse_empty, refuse_infinite
-from penguins.data.spark_checks import require_spark_numbers
-from penguins.data.spark_columns import quote_column
+from penguins.data.checks import OF_MODEL, refuse_empty
+from penguins.data.spark_checks import require_spark_finite, require_spark_numbers
+from penguins.data.spark_columns import class_name, quote_column
 from penguins.data.spark_table import SparkTable, is_read_here, load_spark_table
 from penguins.resume.step_run import record_fingerprint
-from penguins.scoring.evaluation import Evaluation
-from penguins.scoring.models import ScoredModel
+from penguins.scoring.evaluation import Evaluation, require_known_class
+from penguins.scoring.models import Kind
 from penguins.scoring.output import Output, report_errors, write_result
 from penguins.scoring.predictions import model_classes
 from penguins.scoring.spark_predictions import (
@@ -39,7 +41,7 @@ def score_with_spark(scoring: Scoring, target: SparkTarget, stack: ExitStack) ->
         use_volume(session)
     scorer = open_scorer(scoring.model, session, shared)
     if is_read_here(scoring.parameters.data):
-        return score_table(scoring, partial(predict_in_spark, scorer), partial(write_with_session, scorer))
+        return score_table(scoring, partial(predict_in_spark, scorer), partial(write_with_session, scorer), scorer.classes)
     return score_spark_table(scoring, scorer)
 
 
@@ -66,9 +68,10 @@ def score_spark_table(scoring: Scoring, scorer: SparkScorer) -> Evaluation:
         optional=target,
     )
     require_spark_numbers(table, OF_MODEL, model.numbers)
-    require_spark_finite_numbers(table, model)
+    require_spark_finite(table, OF_MODEL, model.columns)
+    classes = (scorer.classes or model_classes(model)) if target and model.kind == "classes" else ()
     if target:
-        require_spark_target(table, target, is_number=model.kind == "numbers")
+        require_spark_target(table, target, model.kind, classes)
     record_fingerprint(scoring.entry_point, parameters, table.digest)
     scored = persist(scorer.transform(table.frame))
     result = result_in_spark(scored, table, model)
@@ -78,23 +81,17 @@ def score_spark_table(scoring: Scoring, scorer: SparkScorer) -> Evaluation:
     else:
         write_result(collect_result(result, table.rows + table.left_out), scoring.output)
     report_result(scoring.output, table.rows, table.rows + table.left_out)
-    if not target:
-        return Evaluation({})
-    classes = model_classes(model, scorer.classes) if model.kind == "classes" else []
-    return evaluate_in_spark(scored, scorer, target, classes)
+    return evaluate_in_spark(scored, scorer, target, classes) if target else Evaluation({})
 
 
-def require_spark_finite_numbers(table: SparkTable, model: ScoredModel) -> None:
-    """Raise InputError that names the first column of numbers that is infinite in a row: no model takes that."""
-    infinite = [F.abs(F.col(quote_column(name))) == F.lit(float("inf")) for name in model.numbers]
-    counts = table.frame.select(*map(F.count_if, infinite)).head() or ()
-    for name, n_infinite in zip(model.numbers, counts, strict=True):
-        refuse_infinite(n_infinite, table.rows, OF_MODEL, name)
-
-
-def require_spark_target(table: SparkTable, target: str, is_number: bool) -> None:
-    """Raise InputError where the target is missing in all rows, or should hold numbers and does not."""
-    if table.frame.where(F.col(quote_column(target)).isNotNull()).isEmpty():
+def require_spark_target(table: SparkTable, target: str, kind: Kind, classes: Sequence[str]) -> None:
+    """Raise InputError where the target is missing in all rows, or does not hold what the model predicts."""
+    present = table.frame.where(F.col(quote_column(target)).isNotNull())
+    if present.isEmpty():
         refuse_empty("target", target)
-    if is_number:
+    if kind == "numbers":
         require_spark_numbers(table, "target", [target])
+    if kind == "classes":
+        names = present.select(class_name(present, target).alias(target)).distinct()
+        if names.where(F.col(quote_column(target)).isin(list(classes))).isEmpty():
+            require_known_class(np.array([row[0] for row in names.take(3)], dtype=object), classes)

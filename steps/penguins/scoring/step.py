@@ -1,6 +1,7 @@
 """The scoring as a step: the run, the model, the output, and whether Spark is needed."""
 
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 from penguins.data.checks import OF_MODEL, require_other_names
@@ -29,7 +30,7 @@ def run_scoring(entry_point: str, parameters: Any) -> None:
         scoring = Scoring(entry_point, parameters, model, columns_of_table(model, parameters.target), output)
         target = spark_target(parameters.spark, model)
         if target is None:
-            evaluation = score_table(scoring, lambda rows: (predict(model, rows), None), write_result)
+            evaluation = score_table(scoring, partial(predict, model), write_result)
         else:
             from penguins.scoring.spark_scoring import score_with_spark  # imports Spark
 
