@@ -109,9 +109,9 @@ def predict_in_spark(scorer: SparkScorer, rows: pd.DataFrame) -> Predicted:
     return Predicted(predicted, np.vstack(found[PROBABILITIES].to_list()) if model.is_spark else None)
 
 
-def result_in_spark(scored: DataFrame, table: SparkTable, model: ScoredModel) -> DataFrame:
-    """Return the `id` columns and the predictions of all rows of a table that Spark reads, which has no order."""
-    ids = [F.col(quote_column(name)) for name in table.ids]
+def result_in_spark(scored: DataFrame, table: SparkTable, model: ScoredModel, id_columns: Sequence[str]) -> DataFrame:
+    """Return the columns `id_columns` and the predictions of all rows of a table that Spark reads, which has no order."""
+    ids = [F.col(quote_column(name)) for name in id_columns]
     predicted = scored.select(*ids, *[F.col(name) for name in model.outputs])
     types = dict(scored.dtypes)
     missing = [F.lit(None).cast(types[name]).alias(name) for name in model.outputs if name != REASON]

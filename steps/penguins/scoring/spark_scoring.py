@@ -74,7 +74,7 @@ def score_spark_table(scoring: Scoring, scorer: SparkScorer) -> Evaluation:
         require_spark_target(table, target, model.kind, classes)
     record_fingerprint(scoring.entry_point, parameters, table.digest)
     scored = persist(scorer.transform(table.frame))
-    result = result_in_spark(scored, table, model)
+    result = result_in_spark(scored, table, model, parameters.id)
     if scoring.output.kind in ("uri", "table"):
         with report_errors(scoring.output):
             write_in_spark(result, scoring.output)
