@@ -48,8 +48,9 @@ def mlproject() -> str:
         lines += [f"  {step}:", "    parameters:"]
         for name, one in parameters.items():
             is_number = isinstance(one.rule, Integer | Real)
-            kind, default = ("float", one.text) if is_number else ("string", quote(one.text))
-            lines.append(f"      {name}: {{type: {kind}, default: {default}}}")
+            kind, text = ("float", one.text) if is_number else ("string", quote(one.text))
+            default = "" if one.is_required else f", default: {text}"
+            lines.append(f"      {name}: {{type: {kind}{default}}}")
         command = " ".join([f"python steps/{step}.py", *[f"--{name}={{{name}}}" for name in parameters]])
         lines += ["    command: >-", indent(fill(command, WIDTH, break_on_hyphens=False), "      "), ""]
     return "\n".join(lines)
@@ -66,11 +67,12 @@ def table_of_parameters() -> str:
     steps: dict[tuple[str, str, str], list[str]] = {}
     for step, parameters in declared().items():
         for name, one in parameters.items():
-            steps.setdefault((name, one.text, one.help), []).append(step)
+            default = "required" if one.is_required else f"`{one.text}`" if one.text else ""
+            steps.setdefault((name, default, one.help), []).append(step)
     lines = ["| parameter | default | entry point | meaning |", "|---|---|---|---|"]
     for (name, default, meaning), of_row in steps.items():
         names = "all" if len(of_row) == len(declared_steps()) else ", ".join(f"`{step}`" for step in of_row)
-        lines.append(f"| `{name}` | {f'`{default}`' if default else ''} | {names} | {meaning} |")
+        lines.append(f"| `{name}` | {default} | {names} | {meaning} |")
     return "\n".join(lines)
 
 
@@ -85,7 +87,7 @@ def tasks(compute: str, is_first: bool) -> str:
     lines = []
     of_main = [name for name in declared()["main"] if name not in NOT_OF_JOBS]
     for step, parameters in declared().items():
-        if step == "main":
+        if step == "main" or declared_steps()[step].runs_alone:
             continue
         lines += [f"- task_key: {step}", indent(compute, "  ")]
         if not is_first:

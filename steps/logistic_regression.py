@@ -97,6 +97,7 @@ from penguins.data.locate import table_digest
 from penguins.data.resolve import resolve_columns
 from penguins.data.table import Table
 from penguins.errors import WorkError
+from penguins.metrics import area_under_curve, metrics_of_classes
 from penguins.plots import confusion_matrix_figure, roc_figure, short_label
 from penguins.preprocessing import build_pipeline
 from penguins.resume.step_run import record_fingerprint, step_run
@@ -119,16 +120,6 @@ class Split:
     X_eval: pd.DataFrame
     y_train: pd.Series
     y_eval: pd.Series
-
-
-def area_under_curve(y: np.ndarray, probabilities: np.ndarray, classes: np.ndarray) -> float:
-    """Return the area under the ROC curve; for more than two classes, the mean of each class against the rest.
-
-    `probabilities` has the shape (n_rows, n_classes).
-    """
-    if len(classes) == 2:
-        return float(metrics.roc_auc_score(y == classes[1], probabilities[:, 1]))
-    return float(metrics.roc_auc_score(y, probabilities, multi_class="ovr", labels=classes))
 
 
 def roc_curves(y: np.ndarray, probabilities: np.ndarray, classes: np.ndarray) -> Curves:
@@ -171,14 +162,6 @@ def fit(split: Split, table: Table, encoding: str, class_weight: str) -> Pipelin
     classifier = LogisticRegression(max_iter=MOST_ITERATIONS, class_weight=weights)
     codes = [name for name in split.X_train.columns if name in table.codes]
     return build_pipeline(numbers, texts, encoding, classifier, codes).fit(split.X_train, split.y_train)
-
-
-def metrics_of_classes(y: pd.Series, predicted: np.ndarray, classes: np.ndarray) -> dict[str, float]:
-    """Return precision, recall and F1 of the second of two classes, or of more classes the mean; 0 where one is undefined."""
-    of_two = {"average": "binary", "pos_label": classes[1]}
-    averaged = of_two if len(classes) == 2 else {"average": "macro", "labels": classes}
-    found = metrics.precision_recall_fscore_support(y, predicted, zero_division=0, **averaged)
-    return {name: float(value) for name, value in zip(("precision", "recall", "f1"), found[:3], strict=True)}
 
 
 def evaluate(model: Pipeline, split: Split) -> dict[str, float]:

@@ -36,7 +36,7 @@ STEP = Step(
 )
 NAME = STEP.name
 # The experiments by name, in the order in which they start: the longest first, so that the last to end are short.
-EXPERIMENTS = {name: step for name, step in reversed(declared_steps().items()) if name != NAME}
+EXPERIMENTS = {name: step for name, step in reversed(declared_steps().items()) if name != NAME and not step.runs_alone}
 
 NOT_IN_ALL = sorted(name for name, step in EXPERIMENTS.items() if not step.in_all)
 

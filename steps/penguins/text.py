@@ -20,11 +20,17 @@ def quote(value: object) -> str:
 
 def suggestion(name: str, names: Iterable[str]) -> str:
     """Return " Did you mean …?" with the entry of `names` that is most similar to `name`, or an empty text."""
+    similar = similar_name(name, names)
+    return f" Did you mean {quote(similar)}?" if similar else ""
+
+
+def similar_name(name: str, names: Iterable[str]) -> str:
+    """Return the entry of `names` that is most similar to `name`, or an empty text where none is similar."""
     import difflib
 
     folded = {other.strip().casefold(): other for other in names}
     close = difflib.get_close_matches(name.strip().casefold(), folded, n=1)
-    return f" Did you mean {quote(folded[close[0]])}?" if close else ""
+    return folded[close[0]] if close else ""
 
 
 def format_number(number: float) -> str:

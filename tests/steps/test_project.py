@@ -75,7 +75,7 @@ def test_every_script_declares_itself_under_the_name_of_its_file() -> None:
 
 def test_mlproject_has_every_step_with_its_parameters_and_defaults() -> None:
     written = {
-        name: {parameter: str(spec["default"]) for parameter, spec in entry["parameters"].items()}
+        name: {parameter: str(spec.get("default", "")) for parameter, spec in entry["parameters"].items()}
         for name, entry in MLPROJECT["entry_points"].items()
     }
     assert written == declarations()
@@ -97,7 +97,7 @@ def test_the_table_of_parameters_is_that_of_the_declarations() -> None:
     written: dict[str, dict[str, str]] = {name: {} for name in declarations()}
     for row in rows:
         parameter, default, steps, _ = (cell.strip() for cell in row.strip("|").split(" |"))
-        name, value = parameter.strip("`"), default.strip("`")
+        name, value = parameter.strip("`"), default.strip("`").removeprefix("required")
         for step in written if steps == "all" else re.findall(r"`(\w+)`", steps):
             assert name not in written[step]
             written[step][name] = value

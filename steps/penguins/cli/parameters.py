@@ -5,6 +5,7 @@ and defaults, MLproject for one, are generated from these declarations by docs/g
 """
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar, get_type_hints
@@ -47,6 +48,8 @@ SPARK_TARGET = (
     r"|(spark|k8s|sc)://.+|yarn|active"
 )
 SPARK_PHRASE = "a master such as local[*] or spark://host:7077, a Connect URL (sc://host:15002), connect-local[2] or active"
+# An output that is catalog.schema.table, and not the name of a folder or file.
+CATALOG_TABLE = re.compile(r"(?!.*\.(csv|parquet|pq|gz)$)\w+\.\w+\.\w+")
 
 
 @dataclass(frozen=True)
@@ -198,9 +201,14 @@ class Declared:
     default: Any
 
     @property
+    def is_required(self) -> bool:
+        """Whether the parameter has no default."""
+        return self.default is dataclasses.MISSING
+
+    @property
     def text(self) -> str:
-        """The default as it is written."""
-        return to_text(self.default)
+        """The default as it is written, or an empty text."""
+        return "" if self.is_required else to_text(self.default)
 
 
 P = TypeVar("P")
@@ -219,7 +227,7 @@ def declared_parameters(declared: type) -> dict[str, Declared]:
 def parse_parameters(declared: type[P], texts: Mapping[str, str]) -> P:
     """Return the parameters of type `declared` from `texts` by name; a name that is missing keeps its default.
 
-    Raises InputError that names the parameter, the rule and the value.
+    Raises InputError that names the parameter, the rule and the value, or a parameter that is missing and has no default.
     """
     known = declared_parameters(declared)
     values = {}
@@ -233,6 +241,9 @@ def parse_parameters(declared: type[P], texts: Mapping[str, str]) -> P:
             why = f": {error}" if isinstance(error, InputError) else " instead"
             message = f"The {quote(name)} parameter must be {rule.phrase}. Got {quote(text)}{why}"
             raise InputError(message if message.endswith("?") else f"{message}.") from error
+    for name, one in known.items():
+        if one.is_required and name not in values:
+            raise InputError(f"The {quote(name)} parameter must be {one.rule.phrase}. It is missing, and has no default.")
     return declared(**values)
 
 
@@ -260,6 +271,20 @@ def require_models_to_register(models: str, register: str) -> None:
         raise InputError(
             f"The 'models' parameter must be all or best where 'register' is {quote(register)}. Got 'none' instead, which "
             "logs no model that could be registered."
+        )
+
+
+def is_catalog_table(output: str) -> bool:
+    """Tell whether the parameter `output` names a table of a catalogue: catalog.schema.table."""
+    return CATALOG_TABLE.fullmatch(output) is not None
+
+
+def require_spark_for_table(output: str, spark: str) -> None:
+    """Raise InputError where predictions are to go to a table of a catalogue and there is no Spark to write it."""
+    if spark == NONE and is_catalog_table(output):
+        raise InputError(
+            "The 'spark' parameter must name a Spark where the output is a table of its catalogue. "
+            f"Got {NONE} with output={quote(output)}: give spark=active, for example, or ./{output} for a folder of that name."
         )
 
 

@@ -46,7 +46,8 @@ def parse_argv(declared: type, argv: Sequence[str]) -> dict[str, str]:
         CHECK, action="store_true", default=argparse.SUPPRESS, help="only check the parameters, and run nothing"
     )
     for parameter in known.values():
-        text = f"{parameter.help} (default: {parameter.text or 'empty'})".replace("%", "%%")
+        default = "required" if parameter.is_required else f"default: {parameter.text or 'empty'}"
+        text = f"{parameter.help} ({default})".replace("%", "%%")
         parser.add_argument(f"--{parameter.name}", metavar=parameter.name.upper(), default=argparse.SUPPRESS, help=text)
     found, unknown = parser.parse_known_args(joined)
     for token in unknown:

@@ -13,7 +13,8 @@ class Step:
 
     `question` and `holds`, in Markdown, are its row in README. `headline` is the metric that `main` shows. `main` runs it by
     default if it is `in_all`, and starts those of the largest `weight` first, so that the last to end are short.
-    `recovers` says whether it recovers its own stale runs.
+    `recovers` says whether it recovers its own stale runs. Neither `main` nor a job runs a step that `runs_alone`, because it
+    has a parameter without a default.
     """
 
     name: str
@@ -23,13 +24,14 @@ class Step:
     in_all: bool = False
     weight: int = 0
     recovers: bool = False
+    runs_alone: bool = False
 
 
 @cache
 def declared_steps() -> dict[str, Step]:
-    """Return what the scripts declare by name, `main` first, then those that it runs and the others, the lightest first."""
+    """Return what the scripts declare by name: `main`, its default steps, its others, then those that run alone."""
     steps = [step for path in (PROJECT / "steps").glob("*.py") if (step := _read_step(path.read_text(encoding="utf-8")))]
-    ordered = sorted(steps, key=lambda step: (step.name != "main", not step.in_all, step.weight, step.name))
+    ordered = sorted(steps, key=lambda step: (step.name != "main", step.runs_alone, not step.in_all, step.weight, step.name))
     return {step.name: step for step in ordered}
 
 

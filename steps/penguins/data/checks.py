@@ -8,11 +8,13 @@ import pandas as pd
 
 from penguins.data.table import Table
 from penguins.errors import InputError
-from penguins.text import format_number, one_line, print_lines, quote, suggestion
+from penguins.text import format_number, one_line, print_lines, quote, similar_name, suggestion
 
 # The mean and the variance of larger numbers overflow a float.
 LARGEST = 1e150
 MOST_COLUMNS_LISTED, LONGEST_LIST = 20, 400
+# The parameter of the columns that no parameter names, but a model that is to predict from the table.
+OF_MODEL = "data"
 # A column with so many different values, and with so many of them for its rows, holds no categories.
 FEWEST_IDENTIFIERS, LEAST_SHARE_OF_IDENTIFIERS = 10, 0.8
 
@@ -34,6 +36,13 @@ def columns_in_use(**parameters: str | Iterable[str]) -> dict[str, str]:
     return columns
 
 
+def rule_of_columns(parameter: str, kinds: str) -> str:
+    """Return the sentence that the columns of `parameter` hold `kinds`, such as "numbers or text"."""
+    if parameter == OF_MODEL:
+        return f"The 'data' parameter must name a table with {kinds} in the columns of the model."
+    return f"The {quote(parameter)} parameter must name columns of {kinds}."
+
+
 def require_single_columns(columns: Mapping[str, str], available: Sequence[str], data: str) -> None:
     """Raise InputError where one of `columns` (column to parameter) is a name that the table has more than once."""
     for column, parameter in columns.items():
@@ -45,15 +54,40 @@ def require_single_columns(columns: Mapping[str, str], available: Sequence[str],
 
 
 def require_columns(columns: Mapping[str, str], available: Sequence[str]) -> None:
-    """Raise InputError that names the first of `columns` (column to parameter) that is not `available`."""
+    """Raise InputError that names the first of `columns` (column to parameter) that is not `available`.
+
+    Of the columns that a model demands, it names all.
+    """
+    missing = [column for column, parameter in columns.items() if parameter == OF_MODEL and column not in available]
+    if missing:
+        listed = ", ".join(map(quote, missing[:MOST_COLUMNS_LISTED]))
+        more = f" and {len(missing) - MOST_COLUMNS_LISTED} more" if len(missing) > MOST_COLUMNS_LISTED else ""
+        others = [column for column in available if column not in columns]
+        similar = [found for column in missing[:MOST_COLUMNS_LISTED] if (found := similar_name(column, others))]
+        hint = f" Did you mean {', '.join(map(quote, similar))}? Then rename it there." if similar else ""
+        raise InputError(
+            f"The 'data' parameter must name a table with the columns of the model. Got one without {listed}{more}."
+            f"{hint or f' It has {_shortened_list(available)}.'}"
+        )
     for column, parameter in columns.items():
         if column not in available:
-            listed = ", ".join(map(str, available[:MOST_COLUMNS_LISTED]))
-            shortened = listed if len(listed) <= LONGEST_LIST else listed[:LONGEST_LIST] + "…"
             raise InputError(
                 f"The {quote(parameter)} parameter must name columns of the table. Got {quote(column)}, "
-                f"which it does not have.{suggestion(column, available) or f' It has {shortened}.'}"
+                f"which it does not have.{suggestion(column, available) or f' It has {_shortened_list(available)}.'}"
             )
+
+
+def _shortened_list(names: Sequence[str]) -> str:
+    listed = ", ".join(map(str, names[:MOST_COLUMNS_LISTED]))
+    return listed if len(listed) <= LONGEST_LIST else listed[:LONGEST_LIST] + "…"
+
+
+def refuse_empty(parameter: str, column: str) -> NoReturn:
+    """Raise InputError for a `column` without a value in any row that is complete otherwise."""
+    raise InputError(
+        f"The {quote(parameter)} parameter must name a column with values. Got {quote(column)}, which has none in any row "
+        "that misses no value in the other columns."
+    )
 
 
 def require_other_names(columns: Mapping[str, str], reserved: Sequence[str]) -> None:
@@ -74,8 +108,7 @@ def require_numbers(table: Table, parameter: str, columns: Sequence[str]) -> Non
             text = values[pd.to_numeric(values, errors="coerce").isna()]
             example = quote(values.iloc[0] if text.empty else text.iloc[0])
             raise InputError(
-                f"The {quote(parameter)} parameter must name columns of numbers. "
-                f"Got {quote(column)}, which holds text, for example {example}."
+                f"{rule_of_columns(parameter, 'numbers')} Got {quote(column)}, which holds text, for example {example}."
             )
 
 
@@ -138,8 +171,8 @@ def refuse_infinite(n_infinite: int, n_rows: int, parameter: str, column: str) -
     """Raise InputError if `column` is infinite in any of its `n_rows` rows."""
     if n_infinite:
         raise InputError(
-            f"The {quote(parameter)} parameter must name columns of finite numbers. Got {quote(column)}, "
-            f"which is infinite in {n_infinite} of {n_rows} rows (a number beyond {LARGEST:g} counts as infinite)."
+            f"{rule_of_columns(parameter, 'finite numbers')} Got {quote(column)}, which "
+            f"is infinite in {n_infinite} of {n_rows} rows (a number beyond {LARGEST:g} counts as infinite)."
         )
 
 

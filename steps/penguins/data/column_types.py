@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
-from penguins.data.checks import refuse_fractions
+from penguins.data.checks import OF_MODEL, refuse_fractions, rule_of_columns
 from penguins.data.numbers import NO_DATES
 from penguins.errors import InputError
 from penguins.text import format_number, quote
@@ -80,8 +80,8 @@ def to_codes(values: pd.Series, column: str, parameter: str) -> pd.Series:
 def refuse_kind(parameter: str, column: str, kind: str, example: object) -> NoReturn:
     """Raise InputError for a column that holds neither numbers nor text, but `kind`."""
     raise InputError(
-        f"The {quote(parameter)} parameter must name columns of numbers or text. "
-        f"Got {quote(column)}, which holds {kind}, for example {quote(str(example))}."
+        f"{rule_of_columns(parameter, 'numbers or text')} Got {quote(column)}, "
+        f"which holds {kind}, for example {quote(str(example))}."
     )
 
 
@@ -92,7 +92,5 @@ def refuse_unread_numbers(found: str, column: str, parameter: str, parameter_of_
     """
     categories = f" name it in {parameter_of_codes} if its texts are categories," if parameter_of_codes else ""
     others = f",{categories} or leave the column out" if parameter == "features" else ", or name another column"
-    raise InputError(
-        f"The {quote(parameter)} parameter must name columns of numbers or text. "
-        f"Got {quote(column)}, which holds {found}{others}."
-    )
+    others = "" if parameter == OF_MODEL else others
+    raise InputError(f"{rule_of_columns(parameter, 'numbers or text')} Got {quote(column)}, which holds {found}{others}.")

@@ -15,7 +15,7 @@ import pandas as pd
 from pandas.api import types
 
 from penguins.cli.read_options import DETECT, ReadOptions, na_numbers
-from penguins.data.checks import require_columns, require_single_columns
+from penguins.data.checks import refuse_empty, require_columns, require_single_columns
 from penguins.data.column_types import (
     as_names,
     refuse_kind,
@@ -51,8 +51,9 @@ def load_table(
     classes: str = "",
     codes: Sequence[str] | None = None,
     ids: Sequence[str] = (),
+    optional: str = "",
 ) -> Table:
-    """Read the table `data` and keep the rows without a missing value in `columns`.
+    """Read the table `data` and keep the rows without a missing value in `columns`, except in the one that is `optional`.
 
     `columns` maps each column that the step uses to the parameter that names it. Those in `names` hold the names of groups:
     they are read as text in which only an empty field is missing. The column `classes` holds classes and those in `codes`
@@ -72,18 +73,25 @@ def load_table(
         if column not in (*names, classes, *(codes or ())):
             require_read_numbers(everything[column], column, parameter, options, has_codes=codes is not None)
     relevant = everything if data == BUNDLED else everything[list(columns)]
-    places = np.flatnonzero(relevant.notna().all(axis="columns"))
+    required = relevant if data == BUNDLED else relevant.drop(columns=optional, errors="ignore")
+    places = np.flatnonzero(required.notna().all(axis="columns"))
     complete = everything[list(columns)].iloc[places].reset_index(drop=True)
     if complete.empty:
         raise InputError(
             f"The 'data' parameter must name a table with rows that miss no value in {', '.join(columns)}. "
             f"Got {quote(data)}, which has {len(everything)} rows and none that is complete."
         )
-    frame = _convert(complete, columns, names, classes, codes or ())
+    present = complete[complete[optional].notna()] if optional else complete
+    frame = _convert(complete, {name: of for name, of in columns.items() if name != optional}, names, classes, codes or ())
+    if optional:  # of any type, since a value may be missing
+        if present.empty:
+            refuse_empty(columns[optional], optional)
+        target = _convert(present, {optional: columns[optional]}, names, classes, ())[optional]
+        frame[optional] = target.astype(object).reindex(frame.index)
     numeric = [column for column in columns if types.is_numeric_dtype(frame[column]) and column != classes]
     of_codes = [column for column in numeric if column in (codes or ())]
     if data != BUNDLED:
-        n_missing = {column: int(relevant[column].isna().sum()) for column in columns}
+        n_missing = {column: int(required[column].isna().sum()) for column in required.columns}
         print_left_out(len(everything), len(everything) - len(frame), n_missing)
     return Table(
         frame=frame,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from pyspark.sql import functions as F
 
-from penguins.data.checks import LARGEST, refuse_beyond, refuse_fractions, refuse_identifiers, refuse_infinite
+from penguins.data.checks import LARGEST, refuse_beyond, refuse_fractions, refuse_identifiers, refuse_infinite, rule_of_columns
 from penguins.data.column_types import LARGEST_CLASS
 from penguins.data.spark_columns import estimate_distinct, quote_column
 from penguins.data.spark_table import SparkTable
@@ -22,9 +22,7 @@ def require_spark_numbers(table: SparkTable, parameter: str, columns: Sequence[s
             field = F.col(quote_column(name))
             first = table.frame.where(field.try_cast("double").isNull()).select(field).head()
             example = f", for example {quote(first[0])}" if first else ""
-            raise InputError(
-                f"The {quote(parameter)} parameter must name columns of numbers. Got {quote(name)}, which holds text{example}."
-            )
+            raise InputError(f"{rule_of_columns(parameter, 'numbers')} Got {quote(name)}, which holds text{example}.")
 
 
 def require_spark_classes(table: SparkTable, parameter: str, column: str) -> None:

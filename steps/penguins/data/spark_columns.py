@@ -6,7 +6,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from penguins.cli.read_options import ReadOptions
-from penguins.data.checks import require_columns
+from penguins.data.checks import require_columns, rule_of_columns
 from penguins.data.column_types import refuse_unread_numbers
 from penguins.data.ids import NUMBER_ID, WHOLE_ID
 from penguins.data.numbers import NO_DATES, unread_numbers
@@ -53,10 +53,7 @@ def convert_columns(everything: DataFrame, columns: Mapping[str, str], names: Se
         if field is None and types[name].startswith(DATE_TYPES):
             refuse_unread_numbers(f"dates: {NO_DATES}", name, parameter)
         if field is None:
-            raise InputError(
-                f"The {quote(parameter)} parameter must name columns of numbers or text. "
-                f"Got {quote(name)}, which holds {types[name]}."
-            )
+            raise InputError(f"{rule_of_columns(parameter, 'numbers or text')} Got {quote(name)}, which holds {types[name]}.")
         converted.append(field)
     return converted
 

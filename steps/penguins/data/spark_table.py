@@ -82,18 +82,20 @@ def load_spark_table(
     read: ReadOptions = DETECT,
     classes: str = "",
     ids: Sequence[str] = (),
+    optional: str = "",
 ) -> SparkTable:
     """Read the table `data` in `columns` (column to parameter) and log it as the dataset of the active run.
 
     Those in `names` hold the names of groups and are read as text. Without any, the table is one group. The column `classes`
     holds classes and keeps its type. If `ordered`, a table whose rows have an order gets a further column, `order`, with their
-    places. `read` says how a CSV file is written. The columns `ids` come along.
+    places. `read` says how a CSV file is written. The columns `ids` come along. Of a table that
+    Spark reads, the rows that miss a value in the column `optional` alone are kept.
     Raises InputError where the table or a column does not exist, cannot be read or has no complete row.
     """
     _require_distinguishable(session, columns)
     if is_read_here(data):
         return _load_through_pandas(session, data, columns, names, ordered, read, classes, ids)
-    return _load_in_spark(session, data, columns, names, read, classes, ids)
+    return _load_in_spark(session, data, columns, names, read, classes, ids, optional)
 
 
 def _require_distinguishable(session: SparkSession, columns: Mapping[str, str]) -> None:
@@ -160,6 +162,7 @@ def _load_in_spark(
     read: ReadOptions,
     classes: str,
     ids: Sequence[str],
+    optional: str,
 ) -> SparkTable:
     others, ids = id_columns(ids, columns), [name for name in ids if name not in names]
     with refuse_spark_errors(data):
@@ -168,10 +171,11 @@ def _load_in_spark(
         of_ids = convert_ids(everything, list(others), is_csv=options is not None)
         selected = everything.select(*convert_columns(everything, columns, names, classes))
         with_ids = everything.select(*convert_columns(everything, columns, names, classes), *of_ids)
-        is_complete = reduce(and_, [F.col(quote_column(name)).isNotNull() for name in columns])
+        is_complete = reduce(and_, [F.col(quote_column(name)).isNotNull() for name in columns if name != optional])
         frame = with_ids.where(is_complete)
         n_missing = _count_missing(selected)
         total = n_missing.pop(TOTAL)
+        n_missing.pop(optional, None)
         rows, n_names, digest = _count_rows(frame, columns, names)
     if options:
         print_dialect(table_name(data), options)

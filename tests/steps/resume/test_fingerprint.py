@@ -14,7 +14,16 @@ from penguins.resume.fingerprint import fingerprint_from_texts, step_fingerprint
 # Where the work is done, where its data lie, and where it is logged change no result.
 IRRELEVANT = {"data", "env_manager", "log_from", "resume", "spark", "experiment"}
 # Other values for parameters whose rule is a pattern.
-TEXTS = {"data": "other.csv", "spark": "local[1]", "config": "other.yaml", "experiment": "other", "register": "other"}
+TEXTS = {
+    "data": "other.csv",
+    "spark": "local[1]",
+    "config": "other.yaml",
+    "experiment": "other",
+    "model_uri": "models:/other/1",
+    "output": "other",
+    "register": "other",
+    "target": "other",
+}
 
 FIELDS = [
     (module, name)
@@ -31,7 +40,7 @@ def _same_code(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def with_named_columns(module: Any) -> Any:
     """Return the defaults of a step with names of columns in place of `auto`."""
-    columns = {"data": "own.csv", "target": "kind", "features": ("a", "b"), "group_by": ("g",)}
+    columns = {"model_uri": "models:/m-1", "data": "own.csv", "target": "kind", "features": ("a", "b"), "group_by": ("g",)}
     return module.Parameters(**{name: columns[name] for name in columns.keys() & declared_parameters(module.Parameters)})
 
 
