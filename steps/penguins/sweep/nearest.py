@@ -56,16 +56,7 @@ class NearestPredictor:
     """Assign new records by `NearestRecords`, whose search tree is made once and kept for all predictions."""
 
     def __init__(self, nearest: NearestRecords) -> None:
-        self.nearest = nearest
-        # Not a cached_property, whose lock keeps this module from being shipped to Spark's workers.
-        self._tree: cKDTree | None = None
-
-    @property
-    def tree(self) -> cKDTree:
-        """The search tree of the points."""
-        if self._tree is None:
-            self._tree = cKDTree(self.nearest.points)
-        return self._tree
+        self.nearest, self.tree = nearest, cKDTree(nearest.points)
 
     def predict(self, rows: pd.DataFrame) -> np.ndarray:
         """Return the cluster of each row, of shape (n_rows,). Raises ValueError where a column may not hold a value."""
