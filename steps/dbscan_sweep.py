@@ -2,8 +2,9 @@
 
 Needs columns of numbers (`features`) and, to treat groups apart, columns of groups (`group_by`). Spark clusters group by
 group, each in its own scaled space, and chooses the most stable clustering. Logs a run for each group and under it one for each
-value, with the indices and the fitted model; on the sweep's own run the table of all results (`results.csv`, `results.json`)
-and the picture of the indices (`metrics_by_eps.png`).
+value, with the indices and the fitted model; on the sweep's own run the table of all results (`results.csv`, `results.json`),
+the picture of the indices (`metrics_by_eps.png`), the cluster of each row of the table (`clusters.parquet`), what each cluster is
+like (`cluster_profiles.csv`), and one model that assigns new rows of all groups (`router`).
 """
 
 from dataclasses import dataclass
@@ -43,7 +44,7 @@ STEP = Step(
     question="which eps for each island?",
     holds="a run for each group with the metrics of its best eps and its curves (`by_eps/…`), under it a run `Biscoe-eps0.1` … "
     "for each eps with seven metrics and its model, the best one tagged `best`; `results.csv`, the same as an MLflow table "
-    "(`results.json`), `metrics_by_eps.png`",
+    "(`results.json`), `metrics_by_eps.png`; `clusters.parquet`, `cluster_profiles.csv`; the model `router` of all groups",
     headline="groups_with_best_eps",
     in_all=True,
     weight=4,

@@ -327,3 +327,25 @@ def test_a_model_that_an_executor_cannot_store_fails_its_run_and_its_group_and_t
     assert "No space left" in row["reason"]
     assert table["model_path"].notna().sum() == 5
     assert model_statuses(store) == {"READY": 5, "FAILED": 1}
+
+
+def test_mlflow_ranks_the_models_of_a_group_by_its_dataset(store: Store, sweep: Run) -> None:
+    group = store.children(sweep)["Biscoe"]
+    [used] = group.inputs.dataset_inputs
+    assert (used.dataset.name, json.loads(used.dataset.profile or "")) == ("penguins: Biscoe", {"num_rows": 163})
+    of_group = {"dataset_name": used.dataset.name, "dataset_digest": used.dataset.digest}
+    found = store.client.search_logged_models(
+        [sweep.info.experiment_id],
+        "metrics.silhouette > -1",
+        [of_group],
+        order_by=[{"field_name": "metrics.silhouette", "ascending": False, **of_group}],
+    )
+    table = results(store, sweep)
+    ranked = table[table["island"] == "Biscoe"].dropna(subset="silhouette").sort_values("silhouette", ascending=False)
+    assert [f"models:/{model.model_id}" for model in found] == ranked["model_path"].tolist()
+    assert [model.name for model in found] == [f"Biscoe-eps{eps:g}".replace(".", "_") for eps in ranked["eps"]]
+    assert {model.model_type for model in found} == {"dbscan"}
+    assert [model.tags["best"] for model in found] == [str(best).lower() for best in ranked["best"]]
+    assert {model.tags["group"] for model in found} == {"Biscoe"}
+    digests = {one.inputs.dataset_inputs[0].dataset.digest for one in store.children(sweep).values()}
+    assert len(digests) == 3
