@@ -2,9 +2,9 @@
 
 Needs columns of numbers (`features`) and, to treat groups apart, columns of groups (`group_by`). Spark clusters group by
 group, each in its own scaled space, and chooses the most stable clustering. Logs a run for each group and under it one for each
-value, with the indices and the fitted model; on the sweep's own run the table of all results (`results.csv`, `results.json`),
-the picture of the indices (`metrics_by_eps.png`), the cluster of each row of the table (`clusters.parquet`), what each cluster is
-like (`cluster_profiles.csv`), and one model that assigns new rows of all groups (`router`).
+value, with the indices and the fitted model. The sweep's own run holds the table of all results (`results.csv`,
+`results.json`), the picture of the indices (`metrics_by_eps.png`), the cluster of each row of the table (`clusters.parquet`),
+what each cluster is like (`cluster_profiles.csv`), and one model that assigns new rows of all groups (`router`).
 """
 
 from dataclasses import dataclass

@@ -58,7 +58,13 @@ def test_the_commands_lead_from_a_table_to_an_answer_over_http(tmp_path: Path) -
     def run(command: str) -> str:
         text = command.replace("/path/to/", f"{tmp_path}/").replace("5001", str(port))
         done = subprocess.run(
-            text, shell=True, cwd=project, env=environment(), capture_output=True, text=True, check=False, timeout=LONGEST_S
+            ["sh", "-c", text],
+            cwd=project,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=LONGEST_S,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -83,8 +89,7 @@ def test_the_commands_lead_from_a_table_to_an_answer_over_http(tmp_path: Path) -
     assert predicted["cluster"][is_core].tolist() == clusters["cluster"].head(30)[is_core].tolist()
     with open(tmp_path / "output.txt", "ab") as output:
         server = subprocess.Popen(
-            serve.replace("5001", str(port)),
-            shell=True,
+            ["sh", "-c", serve.replace("5001", str(port))],
             cwd=project,
             env=environment(),
             stdout=output,
@@ -104,11 +109,5 @@ def test_the_commands_lead_from_a_table_to_an_answer_over_http(tmp_path: Path) -
 
 
 def test_the_story_is_all_there() -> None:
-    assert [command.split()[0] for command in story_commands()] == [
-        "mlflow",
-        "python",
-        "mlflow",
-        "mlflow",
-        "curl",
-        '{"predictions":',
-    ]
+    first_words = [command.split()[0] for command in story_commands()]
+    assert first_words == ["mlflow", "python", "mlflow", "mlflow", "curl", '{"predictions":']
