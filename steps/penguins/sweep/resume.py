@@ -15,7 +15,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 from mlflow.models.model import MLMODEL_FILE_NAME
 from mlflow.store.artifact.models_artifact_repo import REGISTERED_MODEL_META_FILE_NAME
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS, MLFLOW_PARENT_RUN_ID
 
 from penguins.resume.recovery import FINISHED, end_stale_run
 from penguins.sweep.algorithm import Algorithm
@@ -49,6 +49,8 @@ def recover_groups(context: SweepContext, stale: Sequence[Run]) -> list[LoggedGr
             recovered[found.name] = found
         else:
             _end_group(client, context.experiment_id, runs)
+    # This sweep logs a model of all groups itself.
+    delete_models(client, context.experiment_id, [run.info.run_id for run in stale])
     for run in stale:
         end_stale_run(run)
     return list(recovered.values())
@@ -181,11 +183,11 @@ def delete_duplicates(context: SweepContext, accepted: Collection[str]) -> None:
 def delete_models(
     client: MlflowClient, experiment_id: str, run_ids: Sequence[str], status: LoggedModelStatus | None = None
 ) -> None:
-    """Delete the models that these runs logged, or only those with this status."""
+    """Delete the models that these runs logged, or only those with this status, except models that are registered."""
     for start in range(0, len(run_ids), MODELS_IN_QUERY):
         ids = ", ".join(f"'{run_id}'" for run_id in run_ids[start : start + MODELS_IN_QUERY])
         for model in logged_models(client, experiment_id, f"source_run_id IN ({ids})"):
-            if status is None or model.status == status:
+            if (status is None or model.status == status) and MLFLOW_MODEL_VERSIONS not in model.tags:
                 client.delete_logged_model(model.model_id)
 
 
