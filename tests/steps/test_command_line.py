@@ -48,10 +48,11 @@ def test_a_step_refuses_a_value_that_breaks_the_rule_of_its_parameter(step: str,
 
 @pytest.mark.parametrize("module", STEPS)
 def test_the_defaults_of_a_step_are_written_as_declared_and_read_back_the_same(module: ModuleType) -> None:
-    texts = to_texts(module.Parameters())
-    assert parse_parameters(module.Parameters, texts) == module.Parameters()
     declared = declared_parameters(module.Parameters).values()
-    assert texts == {one.name: one.text for one in declared if one.name != "experiment"}
+    required = {one.name: "models:/m-1" for one in declared if one.is_required}
+    texts = to_texts(module.Parameters(**required))
+    assert parse_parameters(module.Parameters, texts) == module.Parameters(**required)
+    assert texts == {one.name: one.text for one in declared if one.name != "experiment"} | required
 
 
 @pytest.mark.parametrize(("argument", "code", "lines"), [("--help", 0, 0), ("--seed=x", 2, 1)])

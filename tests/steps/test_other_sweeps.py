@@ -29,6 +29,8 @@ print(json.dumps([mlflow.pyfunc.load_model(uri).predict(rows).tolist() for uri i
 print([name for name in sys.modules if name == "penguins" or name.startswith("penguins.")])
 """
 
+TABLES = {"results.csv", "results.json", "clusters.parquet", "cluster_profiles.csv"}
+
 
 def island(name: str) -> pd.DataFrame:
     penguins = pd.read_csv(SEED_ROWS)
@@ -38,7 +40,7 @@ def island(name: str) -> pd.DataFrame:
 def test_kmeans_logs_a_run_for_each_island_and_number_with_its_metrics_and_model(store: Store, step: Steps) -> None:
     assert step(kmeans_sweep, **KMEANS) == 0
     sweep = store.only("kmeans_sweep")
-    assert store.artifacts(sweep) == {"results.csv", "results.json", "metrics_by_n_clusters.png"}
+    assert store.artifacts(sweep) == {*TABLES, "metrics_by_n_clusters.png"}
     assert sweep.data.metrics["groups_with_best_n_clusters"] == 3
     assert sweep.data.tags["features"] == ",".join(FEATURES)
     assert sweep.data.tags["group_by"] == "island"
@@ -70,7 +72,7 @@ def test_kmeans_logs_a_run_for_each_island_and_number_with_its_metrics_and_model
 def test_hdbscan_logs_proposed_sizes_for_each_island_and_min_samples(store: Store, step: Steps) -> None:
     assert step(hdbscan_sweep, min_cluster_size="auto:4", min_samples="3,5") == 0
     sweep = store.only("hdbscan_sweep")
-    assert store.artifacts(sweep) == {"results.csv", "results.json", "metrics_by_min_cluster_size.png"}
+    assert store.artifacts(sweep) == {*TABLES, "metrics_by_min_cluster_size.png"}
     table = results(store, sweep)
     assert table["min_cluster_size"].dtype == table["min_samples"].dtype == np.int64
     for name, group in store.children(sweep).items():

@@ -18,7 +18,8 @@ TYPICAL_PREFIX = "typical_"
 
 def reserved_columns(settings: SweepSettings) -> list[str]:
     """Return the columns of both tables that are neither those of the groups nor ids."""
-    return [ROW, settings.swept, CLUSTER, IS_CORE, *profile_columns(settings.features), TYPICAL_PREFIX + ROW]
+    own = [ROW, settings.swept, CLUSTER, IS_CORE, *profile_columns(settings.features), TYPICAL_PREFIX + ROW]
+    return own if settings.group_by else [*own, *settings.group_columns]
 
 
 def clusters_table(results: SweepResults, table: SparkTable, settings: SweepSettings) -> pd.DataFrame:

@@ -68,7 +68,7 @@ def log_clusters(results: SweepResults, table: SparkTable, settings: SweepSettin
     """Log the cluster of each row of the user's table, and the profile of each cluster."""
     log_parquet(clusters_table(results, table, settings), CLUSTERS)
     profiles = profiles_table(results, table, settings)
-    cells = [[None if pd.isna(cell) else cell for cell in row] for row in profiles.itertuples(index=False)]
+    cells = [[None if pd.isna(cell) else cell for cell in row] for row in profiles.itertuples(index=False, name=None)]
     mlflow.log_text(csv_text([list(profiles), *cells]), PROFILES)
 
 

@@ -111,10 +111,13 @@ def log_sklearn_model(model: Any, name: str, rows: "pd.DataFrame") -> ModelInfo:
 
     Raises WorkError if the pipeline holds a type that is not scikit-learn's own.
     """
+    from sklearn.base import is_classifier
+
     example = rows.head(EXAMPLE_ROWS)
     return Model.log(
         artifact_path=None,
         name=name,
+        model_type="classifier" if is_classifier(model) else "regressor",
         flavor=row_models,
         model=model,
         rows=rows,
