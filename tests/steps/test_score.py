@@ -24,7 +24,6 @@ from sweeps import fill_store
 
 from penguins.cli.rules import to_text
 from penguins.cli.script import run_entry_point
-from penguins.scoring import output as output_module
 from penguins.tracking.artifacts import load_sklearn_model
 
 TRAININGS: dict[str, tuple[Any, dict[str, Any]]] = {
@@ -296,7 +295,7 @@ def test_many_rows_are_a_folder_that_pandas_reads_alike(
     store: Store, models: dict[str, str], step: Steps, table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert step(score, model_uri=models["kmeans"], data="t.csv", output="one") == 0
-    monkeypatch.setattr(output_module, "ROWS_IN_FILE", 100)
+    monkeypatch.setattr("penguins.tracking.artifacts.ROWS_IN_FILE", 100)
     monkeypatch.setattr("penguins.scoring.predictions.ROWS_IN_BLOCK", 70)
     assert step(score, model_uri=models["kmeans"], data="t.csv") == 0
     [run] = [run for run in store.runs() if run.info.run_name == "score" and not run.data.params["output"]]

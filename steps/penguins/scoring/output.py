@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlparse
 
-import mlflow
 import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
@@ -21,9 +20,9 @@ from penguins.cli.parameters import is_catalog_table
 from penguins.data.locate import PARQUET
 from penguins.errors import InputError, WorkError
 from penguins.text import one_line, quote
+from penguins.tracking.artifacts import log_parquet, write_parquet_files
 
 NAME = "predictions.parquet"
-ROWS_IN_FILE = 1_000_000
 # Spark writes this file last, too: a folder that has it is whole. Only a folder with our text in it is ever replaced.
 SUCCESS, WRITTEN_HERE = "_SUCCESS", "predictions of the entry point score\n"
 # The schemes under which only Spark knows a store, and MLflow's for the same one.
@@ -84,7 +83,7 @@ def write_result(result: pd.DataFrame, output: Output) -> None:
     """Write the predictions to an artifact, a folder or a URI. Raises WorkError where that fails."""
     with report_errors(output), tempfile.TemporaryDirectory() as scratch:
         if output.kind == "artifact":
-            _log_artifact(result, Path(scratch, NAME))
+            log_parquet(result, NAME)
         elif output.kind == "folder":
             replace_folder(Path(output.address), lambda folder: _write_parts(result, folder))
         else:
@@ -104,24 +103,8 @@ def report_errors(output: Output) -> Iterator[None]:
         raise WorkError(f"The predictions could not be written to {quote(output.where)}: {why}") from error
 
 
-def _log_artifact(result: pd.DataFrame, path: Path) -> None:
-    """Log one file, or a folder of files where there are many rows: pandas.read_parquet reads both alike."""
-    if len(result) <= ROWS_IN_FILE:
-        result.to_parquet(path, index=False)
-        mlflow.log_artifact(str(path))
-        return
-    _write_files(result, path)
-    mlflow.log_artifacts(str(path), NAME)
-
-
-def _write_files(result: pd.DataFrame, folder: Path) -> None:
-    folder.mkdir(parents=True)
-    for number, start in enumerate(range(0, max(len(result), 1), ROWS_IN_FILE)):
-        result.iloc[start : start + ROWS_IN_FILE].to_parquet(folder / f"part-{number:05d}.parquet", index=False)
-
-
 def _write_parts(result: pd.DataFrame, folder: Path) -> None:
-    _write_files(result, folder)
+    write_parquet_files(result, folder)
     (folder / SUCCESS).write_text(WRITTEN_HERE, encoding="utf-8")
 
 

@@ -86,17 +86,25 @@ def _log_input(dataset: Dataset) -> None:
 
 
 def log_parquet(frame: "pd.DataFrame", name: str) -> None:
-    """Log a table to the active run as the Parquet file `name`, or, if it is long, as a folder `name` of several files."""
+    """Log a table to the active run as the Parquet file `name`, or, if it is long, as a folder `name` of several files.
+
+    `pandas.read_parquet` reads both alike.
+    """
     with TemporaryDirectory() as folder:
         path = Path(folder, name)
         if len(frame) <= ROWS_IN_FILE:
             frame.to_parquet(path, index=False)
             mlflow.log_artifact(str(path))
-            return
-        path.mkdir()
-        for number, start in enumerate(range(0, len(frame), ROWS_IN_FILE)):
-            frame.iloc[start : start + ROWS_IN_FILE].to_parquet(path / f"part-{number:05}.parquet", index=False)
-        mlflow.log_artifacts(str(path), name)
+        else:
+            write_parquet_files(frame, path)
+            mlflow.log_artifacts(str(path), name)
+
+
+def write_parquet_files(frame: "pd.DataFrame", folder: Path) -> None:
+    """Write a table to a new folder as Parquet files of up to `ROWS_IN_FILE` rows."""
+    folder.mkdir(parents=True)
+    for number, start in enumerate(range(0, max(len(frame), 1), ROWS_IN_FILE)):
+        frame.iloc[start : start + ROWS_IN_FILE].to_parquet(folder / f"part-{number:05}.parquet", index=False)
 
 
 def log_figure(figure: "Figure", name: str) -> None:

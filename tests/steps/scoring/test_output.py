@@ -84,7 +84,7 @@ def test_the_file_that_says_that_all_is_there_is_uploaded_last(store: Store, tmp
 
 
 def test_many_rows_are_an_artifact_of_several_files(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "ROWS_IN_FILE", 2)
+    monkeypatch.setattr("penguins.tracking.artifacts.ROWS_IN_FILE", 2)
     rows = pd.DataFrame({"row": range(5)})
     with mlflow.start_run() as run:
         write_result(rows, Output("artifact"))
