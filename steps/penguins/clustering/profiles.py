@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 
 from penguins.clustering.clusters import NOISE
 
 CLUSTER, SIZE, SHARE = "cluster", "size", "share"
-# What a profile says of each feature: the first three as functions of pandas are called.
+# What a profile says of each feature.
 STATISTICS = ("mean", "std", "median", "typical")
 
 
@@ -18,30 +17,30 @@ def profile_columns(features: Sequence[str]) -> list[str]:
 
 
 def profile_clusters(
-    records: pd.DataFrame, labels: np.ndarray, points: np.ndarray, is_sphere: bool
-) -> tuple[pd.DataFrame, list[int | None]]:
-    """Return a row of `profile_columns` for each cluster, noise included, and the place of its most typical record.
+    X: np.ndarray, labels: np.ndarray, points: np.ndarray, is_sphere: bool
+) -> tuple[list[list[float]], list[int | None]]:
+    """Return a row of `profile_columns` for each cluster, noise first, and the place of its most typical record.
 
-    `records`, of shape (n_records, n_features), are in the table's units; `labels` has the shape (n_records,). The most typical
-    record of a cluster is the nearest one to the mean of its `points`, of shape (n_records, n_dimensions), which are the
-    records in the space of the clustering; noise has none. The standard deviation has the divisor n - 1, and is missing in a
-    cluster of one record. If `is_sphere`, the features are latitude and longitude in degrees, and those of a cluster are taken
-    around its most typical record, on whichever side of the 180th meridian it is.
+    `X`, of shape (n_records, n_features), are the records in the table's units; `labels` has the shape (n_records,). The most
+    typical record of a cluster is the nearest one to the mean of its `points`, of shape (n_records, n_dimensions), which are
+    the records in the space of the clustering; noise has none, and NaN as its typical values. The standard deviation has the
+    divisor n - 1, and is NaN in a cluster of one record. If `is_sphere`, the features are latitude and longitude in degrees,
+    and those of a cluster are taken around its most typical record, on whichever side of the 180th meridian it is.
     """
     rows, typical = [], list[int | None]()
     for cluster in np.unique(labels):
         members = np.flatnonzero(labels == cluster)
         place = _most_typical(points, members)
-        of_cluster = _around(records.iloc[members], records.iloc[place]) if is_sphere else records.iloc[members]
+        of_cluster = _around(X[members], X[place]) if is_sphere else X[members]
+        mean, median = of_cluster.mean(axis=0), np.median(of_cluster, axis=0)
+        if is_sphere:
+            mean[1], median[1] = _in_range(mean[1], X[:, 1]), _in_range(median[1], X[:, 1])
+        deviation = of_cluster.std(axis=0, ddof=1) if len(members) > 1 else np.full(X.shape[1], np.nan)
+        of_typical = np.full(X.shape[1], np.nan) if cluster == NOISE else X[place]
+        statistics = np.column_stack([mean, deviation, median, of_typical]).ravel().tolist()
+        rows.append([int(cluster), len(members), len(members) / len(labels), *statistics])
         typical.append(None if cluster == NOISE else place)
-        row = [int(cluster), len(members), len(members) / len(labels)]
-        for feature, values in of_cluster.items():
-            mean, median = float(values.mean()), float(values.median())
-            if is_sphere:
-                mean, median = _in_range(mean, records[feature]), _in_range(median, records[feature])
-            row += [mean, float(values.std()), median, np.nan if cluster == NOISE else float(records[feature].iloc[place])]
-        rows.append(row)
-    return pd.DataFrame(rows, columns=profile_columns(list(map(str, records.columns)))), typical
+    return rows, typical
 
 
 def _most_typical(points: np.ndarray, members: np.ndarray) -> int:
@@ -50,15 +49,14 @@ def _most_typical(points: np.ndarray, members: np.ndarray) -> int:
     return int(members[distances.argmin()])
 
 
-def _around(positions: pd.DataFrame, center: pd.Series) -> pd.DataFrame:
+def _around(positions: np.ndarray, center: np.ndarray) -> np.ndarray:
     """Return positions whose longitudes are within 180 degrees of that of the center."""
-    longitude = positions.columns[1]
-    offset = (positions[longitude] - center[longitude] + 180) % 360 - 180
-    return positions.assign(**{longitude: center[longitude] + offset})
+    offset = (positions[:, 1] - center[1] + 180) % 360 - 180
+    return np.column_stack([positions[:, 0], center[1] + offset])
 
 
-def _in_range(degrees: float, values: pd.Series) -> float:
-    """Return an angle as one within a full turn that begins with the lowest of the table's values, or at -180."""
-    if values.min() <= degrees <= values.max():
+def _in_range(degrees: float, longitudes: np.ndarray) -> float:
+    """Return a longitude as the table writes its own: from its lowest to its highest, else from -180 or from 0."""
+    if longitudes.min() <= degrees <= longitudes.max():
         return degrees
-    return (degrees + 180) % 360 - 180 if values.min() < 0 else degrees % 360
+    return (degrees + 180) % 360 - 180 if longitudes.min() < 0 else degrees % 360

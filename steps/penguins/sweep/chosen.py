@@ -7,13 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from penguins.clustering.profiles import profile_clusters, profile_columns
+from penguins.clustering.profiles import profile_clusters
 from penguins.sweep.algorithm import Clustering, Space
 from penguins.sweep.nearest import NearestRecords
 
 CLUSTER, IS_CORE = "cluster", "is_core"
-# The column of the profiles with the place of the most typical record among the group's own.
-TYPICAL = "typical"
 
 
 @dataclass(frozen=True)
@@ -22,29 +20,30 @@ class ChosenClustering:
 
     `records` has a row for each clustered record: what tells the record (its place in the table, or its ids), its `cluster`
     (Int64, -1 for noise) and whether it `is_core` (boolean). The last two are missing in a group without a best value, and
-    `is_core` also where the algorithm knows no core samples. `profiles` is that of `profile_clusters` with the column
-    `typical`; `nearest` assigns new records, and is None in a group without a best value.
+    `is_core` also where the algorithm knows no core samples. `profiles` and `typical`, the places among these records, are
+    those of `profile_clusters`; `nearest` assigns new records, and is None in a group without a best value.
     """
 
     records: pd.DataFrame
-    profiles: pd.DataFrame
+    profiles: Sequence[Sequence[float]] = ()
+    typical: Sequence[int | None] = ()
     nearest: NearestRecords | None = None
 
     def without_clusters(self) -> "ChosenClustering":
         """Return the records alone, as those of a group without a best value."""
         nothing = [None] * len(self.records)
         missing = {CLUSTER: pd.array(nothing, dtype="Int64"), IS_CORE: pd.array(nothing, dtype="boolean")}
-        return ChosenClustering(self.records.assign(**missing), self.profiles.iloc[:0])
+        return ChosenClustering(self.records.assign(**missing))
 
     def to_bytes(self) -> bytes:
         """Pickle this as objects of pandas and NumPy alone: pickle cannot name a class that was shipped to a worker."""
-        return pickle.dumps((self.records, self.profiles, self.nearest and vars(self.nearest)))
+        return pickle.dumps((self.records, self.profiles, self.typical, self.nearest and vars(self.nearest)))
 
     @classmethod
     def from_bytes(cls, pickled: bytes) -> "ChosenClustering":
         """Read what `to_bytes` wrote in one of our workers."""
-        records, profiles, nearest = pickle.loads(pickled)  # noqa: S301  # our workers'
-        return cls(records, profiles, NearestRecords(**nearest) if nearest else None)
+        records, profiles, typical, nearest = pickle.loads(pickled)  # noqa: S301  # our workers'
+        return cls(records, profiles, typical, NearestRecords(**nearest) if nearest else None)
 
 
 def give_back(
@@ -59,14 +58,15 @@ def give_back(
     core = pd.array([None] * len(X), dtype="boolean")
     if clustering.core is not None:
         core = pd.array(np.isin(np.arange(len(X)), clustering.core), dtype="boolean")
-    profiles, typical = profile_clusters(X, clustering.labels, space.points, space.is_sphere)
+    profiles, typical = profile_clusters(X.to_numpy(float), clustering.labels, space.points, space.is_sphere)
     return ChosenClustering(
         told.assign(**{CLUSTER: labels, IS_CORE: core}),
-        profiles.assign(**{TYPICAL: pd.array(typical, dtype="Int64")}),
+        profiles,
+        typical,
         nearest,
     )
 
 
-def give_nothing_back(features: Sequence[str], told: pd.DataFrame) -> ChosenClustering:
+def give_nothing_back(told: pd.DataFrame) -> ChosenClustering:
     """Give back the records of a group without a chosen outcome, which belong to no cluster; `told` tells them."""
-    return ChosenClustering(told, pd.DataFrame(columns=[*profile_columns(features), TYPICAL])).without_clusters()
+    return ChosenClustering(told).without_clusters()

@@ -1,6 +1,7 @@
 """The tables that a sweep gives back: the cluster of each row of the user's table, and the profile of each cluster."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,7 @@ import pandas as pd
 from penguins.clustering.profiles import profile_columns
 from penguins.data.spark_columns import WHOLE_TYPES
 from penguins.data.spark_table import SparkTable
-from penguins.sweep.chosen import CLUSTER, IS_CORE, TYPICAL, give_nothing_back
+from penguins.sweep.chosen import CLUSTER, IS_CORE, give_nothing_back
 from penguins.sweep.results import SweepResults, key_order
 from penguins.sweep.settings import ONE_GROUP, SweepSettings
 from penguins.sweep.workers import ROW, id_column
@@ -65,7 +66,7 @@ def _rows_of_spark(results: SweepResults, table: SparkTable, group_columns: Sequ
             parts.append(group.chosen.records.rename(columns=names).assign(**key))
     if table.incomplete is not None and table.left_out:
         left_out = pd.DataFrame(table.incomplete.collect(), columns=table.incomplete.columns, dtype=object)
-        parts.append(give_nothing_back([], left_out).records)
+        parts.append(give_nothing_back(left_out).records)
     found = pd.concat([part.astype(object) for part in parts], ignore_index=True).astype({CLUSTER: "Int64", IS_CORE: "boolean"})
     return found.assign(**{name: _to_whole(found[name]) for name in whole_ids(table)})
 
@@ -81,33 +82,28 @@ def _to_whole(values: pd.Series) -> pd.Series:
     return pd.Series(pd.array(whole, dtype="Int64"), values.index)
 
 
-def profiles_table(results: SweepResults, table: SparkTable, settings: SweepSettings) -> pd.DataFrame:
-    """Return a row for each group and cluster of its chosen value, noise included, sorted by both.
+def profiles_table(results: SweepResults, table: SparkTable, settings: SweepSettings) -> list[list[object]]:
+    """Return the lines of a table with a row for each group and cluster of its chosen value, noise included, sorted by both.
 
-    The columns are those of the groups, those of `profile_columns`, and what tells the most typical record of the cluster: its
-    place in the user's table, if this machine has read it, and its ids.
+    The first line has the names of the columns: those of the groups, those of `profile_columns`, and what tells the most
+    typical record of the cluster, its place in the user's table, if this machine has read it, and its ids.
     """
-    parts = []
+    whole, group_by = table.whole, settings.group_by
+    told = {} if whole is None else {name: whole[name].array for name in whole.columns if name not in group_by}
+    columns = table.ids if whole is None else [ROW, *told]
+    lines: list[list[object]] = [
+        [*settings.group_columns, *profile_columns(settings.features), *[TYPICAL_PREFIX + name for name in columns]]
+    ]
     for group in sorted(results.groups.values(), key=lambda one: key_order(one.key)):
-        if group.chosen is not None and len(group.chosen.profiles):
-            profiles, key = group.chosen.profiles, dict(zip(settings.group_columns, group.key, strict=True))
-            typical = _typical_records(group.chosen.records, profiles[TYPICAL], table)
-            parts.append(pd.concat([profiles.drop(columns=TYPICAL).assign(**key), typical], axis="columns"))
-    told = [*([ROW] if table.whole is not None else []), *_id_names(table, settings.group_by)]
-    columns = [*settings.group_columns, *profile_columns(settings.features), *[TYPICAL_PREFIX + name for name in told]]
-    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
-
-
-def _id_names(table: SparkTable, group_by: Sequence[str]) -> list[str]:
-    return list(table.ids) if table.whole is None else [name for name in table.whole.columns if name not in group_by]
-
-
-def _typical_records(records: pd.DataFrame, places: pd.Series, table: SparkTable) -> pd.DataFrame:
-    """Return what tells the records at `places` of a group, each in a column with the prefix `typical_`; none for noise."""
-    if table.whole is None:
-        names = {id_column(index): name for index, name in enumerate(table.ids)}
-        told = records.rename(columns=names)[list(table.ids)]
-    else:
-        told = table.whole.iloc[records[ROW]].reset_index(drop=True).assign(**{ROW: records[ROW].to_numpy()})
-    found = {name: [None if pd.isna(place) else values.iloc[place] for place in places] for name, values in told.items()}
-    return pd.DataFrame({TYPICAL_PREFIX + str(name): pd.Series(values, dtype=object) for name, values in found.items()})
+        if not group.chosen or not group.chosen.profiles:
+            continue
+        records = {name: values.array for name, values in group.chosen.records.items()}
+        for profile, place in zip(group.chosen.profiles, group.chosen.typical, strict=True):
+            typical: list[Any] = [None] * len(columns)
+            if place is not None and whole is None:
+                typical = [records[id_column(index)][place] for index in range(len(columns))]
+            elif place is not None:
+                row = int(records[ROW][place])
+                typical = [row, *[values[row] for values in told.values()]]
+            lines.append([*group.key, *[None if pd.isna(cell) else cell for cell in [*profile, *typical]]])
+    return lines

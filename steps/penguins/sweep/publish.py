@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from mlflow.entities import Run
 
-from penguins.clustering.clusters import NOISE
 from penguins.clustering.doubts import SEPARATOR
 from penguins.clustering.indices import (
     CALINSKI_HARABASZ,
@@ -19,10 +18,10 @@ from penguins.clustering.indices import (
     S_DBW,
     SILHOUETTE,
 )
+from penguins.clustering.profiles import profile_columns
 from penguins.data.spark_table import SparkTable
 from penguins.plots import metrics_by_value_figure
 from penguins.sweep.algorithm import HAVERSINE
-from penguins.sweep.chosen import CLUSTER
 from penguins.sweep.clusters_table import clusters_table, profiles_table
 from penguins.sweep.context import SweepContext
 from penguins.sweep.fit import group_name
@@ -67,9 +66,7 @@ def log_results(results: SweepResults, settings: SweepSettings) -> None:
 def log_clusters(results: SweepResults, table: SparkTable, settings: SweepSettings) -> None:
     """Log the cluster of each row of the user's table, and the profile of each cluster."""
     log_parquet(clusters_table(results, table, settings), CLUSTERS)
-    profiles = profiles_table(results, table, settings)
-    cells = [[None if pd.isna(cell) else cell for cell in row] for row in profiles.itertuples(index=False, name=None)]
-    mlflow.log_text(csv_text([list(profiles), *cells]), PROFILES)
+    mlflow.log_text(csv_text(profiles_table(results, table, settings)), PROFILES)
 
 
 def log_model_of_all_groups(results: SweepResults, context: SweepContext) -> str:
@@ -78,12 +75,12 @@ def log_model_of_all_groups(results: SweepResults, context: SweepContext) -> str
     Returns an empty text where it has nothing to assign to, or where no models are to be logged.
     """
     settings, groups = context.settings, results.groups.values()
-    profiles = [(group.key, group.chosen.profiles) for group in groups if group.chosen and group.chosen.nearest]
-    if settings.models == "none" or not profiles:
+    with_clusters = next((group for group in groups if group.chosen and group.chosen.nearest), None)
+    if settings.models == "none" or not with_clusters or not with_clusters.chosen:
         return ""
-    key, of_clusters = profiles[0]
-    typical = of_clusters[of_clusters[CLUSTER] != NOISE].iloc[0]
-    example = dict(zip(settings.group_by, key, strict=False)) | {name: typical[f"{name}_typical"] for name in settings.features}
+    profile = dict(zip(profile_columns(settings.features), with_clusters.chosen.profiles[-1], strict=True))
+    example: dict[str, object] = dict(zip(settings.group_by, with_clusters.key, strict=False))
+    example |= {name: profile[f"{name}_typical"] for name in settings.features}
     router = Router(
         group_by=settings.group_by,
         columns=settings.features,

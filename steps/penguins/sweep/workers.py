@@ -59,11 +59,11 @@ def fit_group(records: pd.DataFrame, settings: SweepSettings) -> GroupResult:
         fit = _fit(X, settings)
         choice = fit.choose(settings.select_by, settings.min_coverage)
         position = choice.position
-        chosen = give_nothing_back(settings.features, told) if position is None else fit.chosen(position, X, told)
+        chosen = give_nothing_back(told) if position is None else fit.chosen(position, X, told)
     except Exception as error:  # noqa: BLE001  # any failure is this group's result
         kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
         failure = kind + one_line(error)
-        chosen = give_nothing_back(settings.features, told)
+        chosen = give_nothing_back(told)
         return GroupResult(key, len(X), [], None, failure=failure, chosen=chosen, digest=digest_of(X))
     to_log = settings.models_to_log([outcome.params for outcome in fit.outcomes], len(X), choice.position)
     return GroupResult(
@@ -97,7 +97,7 @@ def fit_chosen_in_worker(
     """Cluster a group once more with the parameters in `best`, and return its chosen clustering, of which no run is logged."""
     lower_priority()
     key, X, told = split_columns(records, settings)
-    chosen: ChosenClustering = give_nothing_back(settings.features, told)
+    chosen: ChosenClustering = give_nothing_back(told)
     if key in best:
         grid = {name: [value] for name, value in best[key].items()}
         chosen = _fit(X, replace(settings, grid=grid)).chosen(0, X, told)
