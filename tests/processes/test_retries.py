@@ -18,6 +18,7 @@ from stores import Store, open_store
 
 from penguins.project import PROJECT
 from penguins.sweep.fit import sweep
+from penguins.sweep.router_model import ROUTER
 
 GROUPS, RECORDS, EPS = 12, 150, (0.3, 0.6)
 FEATURES = ["x", "y"]
@@ -109,7 +110,9 @@ def assert_complete(store: Store, experiment: str) -> None:
         for outcome in sweep(records[FEATURES], EPS, 3).outcomes:
             assert by_name[f"{name}-eps{outcome.eps}"].data.metrics == pytest.approx(outcome.metrics, rel=1e-9)
     whole = by_name["dbscan_sweep"]
-    models = store.client.search_logged_models([whole.info.experiment_id])
+    everything = store.client.search_logged_models([whole.info.experiment_id])
+    models = [model for model in everything if model.name != ROUTER]
+    assert [model.source_run_id for model in everything if model.name == ROUTER] == [whole.info.run_id]
     assert Counter(runs[model.source_run_id].info.run_name for model in models) == Counter(
         name for name in expected if "-eps" in name
     )

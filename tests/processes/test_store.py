@@ -27,6 +27,7 @@ from stores import Steps, Store, empty_store, open_store
 from penguins.cli.rules import to_text
 from penguins.project import PROJECT
 from penguins.sweep.resume import logged_models
+from penguins.sweep.router_model import ROUTER
 from penguins.text import format_number
 from penguins.tracking.artifacts import log_dataset
 
@@ -57,7 +58,7 @@ def assert_complete(
     assert Counter((names[parent] if parent else "", names[run_id]) for run_id, parent in parents.items()) == Counter(
         tree * sweeps
     )
-    models = logged_models(store.client, runs[0].info.experiment_id, "")
+    models = [one for one in logged_models(store.client, runs[0].info.experiment_id, "") if one.name != ROUTER]
     assert {model.status for model in models} == {LoggedModelStatus.READY}
     assert Counter(names[model.source_run_id] for model in models) == Counter([child for _, child in children] * sweeps)
     for run in finished.values():
