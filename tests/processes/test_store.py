@@ -63,7 +63,8 @@ def assert_complete(
     assert Counter(names[model.source_run_id] for model in models) == Counter([child for _, child in children] * sweeps)
     for run in finished.values():
         if run.info.run_name == "dbscan_sweep":
-            assert store.artifacts(run) == {"results.csv", "results.json", "metrics_by_eps.png"}
+            tables = {"results.csv", "results.json", "clusters.parquet", "cluster_profiles.csv"}
+            assert store.artifacts(run) == {*tables, "metrics_by_eps.png"}
 
 
 def assert_one_line(printed: str, *phrases: str) -> None:
