@@ -156,7 +156,10 @@ MinCoverage = Annotated[
     Parameter(Real(0, 1, closed=True), "least share of a group's records that the best value must keep, in [0, 1]"),
 ]
 Runs = Annotated[
-    str, Parameter(Choice(("all", "groups")), "all: a run for each group and each value; groups: for each group only")
+    str,
+    Parameter(
+        Choice(("all", "groups")), "all: a run for each group and each value; groups: for each group, no models of values"
+    ),
 ]
 Models = Annotated[str, Parameter(Choice(("all", "best", "none")), "which models to log: all, best or none")]
 LogFrom = Annotated[

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 
+import pandas as pd
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from penguins.cli.read_options import ReadOptions
 from penguins.data.checks import require_columns, rule_of_columns
 from penguins.data.column_types import refuse_unread_numbers
-from penguins.data.ids import NUMBER_ID, WHOLE_ID
+from penguins.data.ids import NUMBER_ID, WHOLE_ID, to_whole_numbers
 from penguins.data.numbers import NO_DATES, unread_numbers
 from penguins.errors import InputError
 from penguins.text import quote
@@ -85,9 +86,28 @@ def to_class_type(name: str, kind: str) -> Column | None:
     return field if kind == "boolean" else to_double_or_string(name, kind)
 
 
+def to_exact_pandas(frame: DataFrame) -> pd.DataFrame:
+    """Bring a frame to this process. Whole numbers, also with gaps, become Int64, and booleans boolean."""
+    kinds = dict(frame.dtypes)
+    whole = [name for name, kind in kinds.items() if kind in WHOLE_TYPES]
+    fields = {name: F.col(quote_column(name)) for name in frame.columns}
+    # pandas has no missing whole numbers beside exact large ones, so that they travel as text.
+    found = frame.select(*[field.cast("string").alias(name) if name in whole else field for name, field in fields.items()])
+    here: pd.DataFrame = found.toPandas()
+    exact = {name: to_whole_numbers(here[name]) for name in whole}
+    exact |= {name: here[name].astype("boolean") for name, kind in kinds.items() if kind == "boolean"}
+    return here.assign(**exact)
+
+
 def convert_ids(frame: DataFrame, columns: Sequence[str], is_csv: bool) -> list[Column]:
-    """Return columns that tell records; those of CSV, which are texts, as numbers if that changes none, as `to_ids` does."""
+    """Return columns that tell records; those of CSV, which are texts, as numbers if that changes none, as `to_ids` does.
+
+    Raises InputError where one holds lists or other nested values.
+    """
     fields = [F.col(quote_column(name)) for name in columns]
+    for name, kind in frame.select(*fields).dtypes:
+        if kind.startswith(("array", "struct", "map", "variant")):
+            raise InputError(f"The 'id' parameter must name columns of single values. Got {quote(name)}, which holds {kind}.")
     if not is_csv or not fields:
         return fields
     not_whole, not_numbers = ([~field.rlike(f"^(?:{pattern})$") for field in fields] for pattern in (WHOLE_ID, NUMBER_ID))

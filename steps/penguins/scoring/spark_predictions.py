@@ -18,7 +18,7 @@ from pyspark.ml.functions import vector_to_array
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from penguins.data.spark_columns import class_name, quote_column
+from penguins.data.spark_columns import class_name, quote_column, to_exact_pandas
 from penguins.data.spark_table import SparkTable
 from penguins.errors import InputError, WorkError
 from penguins.scoring.evaluation import Evaluation, evaluate_classes, evaluate_clusters
@@ -129,7 +129,7 @@ def collect_result(result: DataFrame, n_rows: int) -> pd.DataFrame:
             f"{n_rows} rows: give, for example, output=s3://bucket/predictions."
         )
     with report_spark_errors():
-        found = result.toPandas()
+        found = to_exact_pandas(result)
     if CLUSTER in found:
         found[CLUSTER] = found[CLUSTER].astype("Int64")
     return found

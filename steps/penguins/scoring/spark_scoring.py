@@ -9,7 +9,7 @@ import pandas as pd
 from pyspark.sql import functions as F
 
 from penguins.data.checks import OF_MODEL, refuse_empty
-from penguins.data.spark_checks import require_spark_finite, require_spark_numbers
+from penguins.data.spark_checks import require_spark_classes, require_spark_finite, require_spark_numbers
 from penguins.data.spark_columns import class_name, quote_column
 from penguins.data.spark_table import SparkTable, is_read_here, load_spark_table
 from penguins.resume.step_run import record_fingerprint
@@ -91,6 +91,8 @@ def require_spark_target(table: SparkTable, target: str, kind: Kind, classes: Se
         refuse_empty("target", target)
     if kind == "numbers":
         require_spark_numbers(table, "target", [target])
+    if kind != "numbers":
+        require_spark_classes(table, "target", target)
     if kind == "classes":
         names = present.select(class_name(present, target).alias(target)).distinct()
         if names.where(F.col(quote_column(target)).isin(list(classes))).isEmpty():

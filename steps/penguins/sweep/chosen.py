@@ -47,7 +47,7 @@ class ChosenClustering:
 
 
 def give_back(
-    clustering: Clustering, space: Space, nearest: NearestRecords, X: pd.DataFrame, told: pd.DataFrame
+    clustering: Clustering, space: Space, nearest: NearestRecords | None, X: pd.DataFrame, told: pd.DataFrame
 ) -> ChosenClustering:
     """Give back a clustering of the records of `space`.
 

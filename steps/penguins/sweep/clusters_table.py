@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from penguins.clustering.profiles import profile_columns
-from penguins.data.spark_columns import WHOLE_TYPES
+from penguins.data.ids import to_whole_numbers
+from penguins.data.spark_columns import WHOLE_TYPES, to_exact_pandas
 from penguins.data.spark_table import SparkTable
 from penguins.sweep.chosen import CLUSTER, IS_CORE, give_nothing_back
 from penguins.sweep.results import SweepResults, key_order
@@ -65,21 +66,15 @@ def _rows_of_spark(results: SweepResults, table: SparkTable, group_columns: Sequ
             key = dict(zip(group_columns, group.key, strict=True))
             parts.append(group.chosen.records.rename(columns=names).assign(**key))
     if table.incomplete is not None and table.left_out:
-        left_out = pd.DataFrame(table.incomplete.collect(), columns=table.incomplete.columns, dtype=object)
-        parts.append(give_nothing_back(left_out).records)
+        parts.append(give_nothing_back(to_exact_pandas(table.incomplete)).records)
     found = pd.concat([part.astype(object) for part in parts], ignore_index=True).astype({CLUSTER: "Int64", IS_CORE: "boolean"})
-    return found.assign(**{name: _to_whole(found[name]) for name in whole_ids(table)})
+    return found.assign(**{name: to_whole_numbers(found[name]) for name in whole_ids(table)})
 
 
 def whole_ids(table: SparkTable) -> list[str]:
     """Return the ids that are whole numbers, which travel as text: pandas has no missing ones beside exact large ones."""
     kinds = dict(table.frame.dtypes)
     return [name for name in table.ids if kinds[name] in WHOLE_TYPES]
-
-
-def _to_whole(values: pd.Series) -> pd.Series:
-    whole = [None if pd.isna(value) else int(value) for value in values]
-    return pd.Series(pd.array(whole, dtype="Int64"), values.index)
 
 
 def profiles_table(results: SweepResults, table: SparkTable, settings: SweepSettings) -> list[list[object]]:

@@ -100,9 +100,13 @@ class SweepFit:
         params, clustering = self.outcomes[position].params, self.clusterings[position]
         return self.algorithm.nearest_records(clustering, params, self.space, self.scaler)
 
-    def chosen(self, position: int, X: pd.DataFrame, told: pd.DataFrame) -> ChosenClustering:
-        """Return what is given back of the outcome at `position`; `X` and `told` are those of `give_back`."""
-        return give_back(self.clusterings[position], self.space, self.nearest(position), X, told)
+    def chosen(self, position: int, X: pd.DataFrame, told: pd.DataFrame, with_model: bool) -> ChosenClustering:
+        """Return what is given back of the outcome at `position`, and how it predicts, if it is to be part of a model.
+
+        `X` and `told` are those of `give_back`.
+        """
+        nearest = self.nearest(position) if with_model else None
+        return give_back(self.clusterings[position], self.space, nearest, X, told)
 
     def choose(self, select_by: str, min_coverage: float) -> Choice:
         """Choose the best outcome by the rule `select_by`, and say why the choice deserves doubt, if it does."""

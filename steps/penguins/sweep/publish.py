@@ -76,7 +76,7 @@ def log_model_of_all_groups(results: SweepResults, context: SweepContext) -> str
     """
     settings, groups = context.settings, results.groups.values()
     with_clusters = next((group for group in groups if group.chosen and group.chosen.nearest), None)
-    if settings.models == "none" or not with_clusters or not with_clusters.chosen:
+    if not settings.has_router or not with_clusters or not with_clusters.chosen:
         return ""
     profile = dict(zip(profile_columns(settings.features), with_clusters.chosen.profiles[-1], strict=True))
     example: dict[str, object] = dict(zip(settings.group_by, with_clusters.key, strict=False))

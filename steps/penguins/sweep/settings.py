@@ -65,6 +65,11 @@ class SweepSettings:
         return self.runs == "all"
 
     @property
+    def has_router(self) -> bool:
+        """Whether the sweep logs a model of all groups."""
+        return self.models != "none"
+
+    @property
     def logs_in_workers(self) -> bool:
         """Whether the workers log, rather than the driver."""
         return self.log_from == "executors"

@@ -37,11 +37,11 @@ def fitted_group_to_frame(group: GroupResult) -> pd.DataFrame:
     fitted = [group.models.get(position) for position in range(len(group.outcomes))]
     models = [None if model is None else _model_to_bytes(model) for model in fitted]
     chosen = group.chosen.to_bytes() if group.chosen else None
-    size = sum(map(len, results)) + sum(len(model) for model in [*models, chosen] if model)
-    if size > LARGEST_PAYLOAD:
+    of_models, of_clusters = sum(len(model) for model in models if model), len(chosen or b"")
+    if sum(map(len, results)) + of_models + of_clusters > LARGEST_PAYLOAD:
         why = (
-            f"its fitted models take {size >> 20} MiB, more than Spark carries to the driver for one group "
-            f"({LARGEST_PAYLOAD >> 20} MiB): run with log_from=executors, or with models=best or none"
+            f"its fitted models take {of_models >> 20} MiB and its clusters {of_clusters >> 20} MiB, more than Spark carries "
+            f"to the driver for one group ({LARGEST_PAYLOAD >> 20} MiB): run with log_from=executors, or with models=best or none"
         )
         records = group.chosen.without_clusters().to_bytes() if group.chosen else None
         return _frame(group.name, [json.dumps(shared | {"best": None, "failure": why})], [None], records)

@@ -59,7 +59,7 @@ def fit_group(records: pd.DataFrame, settings: SweepSettings) -> GroupResult:
         fit = _fit(X, settings)
         choice = fit.choose(settings.select_by, settings.min_coverage)
         position = choice.position
-        chosen = give_nothing_back(told) if position is None else fit.chosen(position, X, told)
+        chosen = give_nothing_back(told) if position is None else fit.chosen(position, X, told, settings.has_router)
     except Exception as error:  # noqa: BLE001  # any failure is this group's result
         kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
         failure = kind + one_line(error)
@@ -100,7 +100,7 @@ def fit_chosen_in_worker(
     chosen: ChosenClustering = give_nothing_back(told)
     if key in best:
         grid = {name: [value] for name, value in best[key].items()}
-        chosen = _fit(X, replace(settings, grid=grid)).chosen(0, X, told)
+        chosen = _fit(X, replace(settings, grid=grid)).chosen(0, X, told, settings.has_router)
     return chosen_to_frame(key, chosen)
 
 

@@ -168,6 +168,7 @@ def register_once(client: MlflowClient, uri: str, name: str, run_id: str, tags: 
     try:
         client.create_registered_model(name)
     except MlflowException as error:
+        # A prompt may have the name, which MLflow says in words alone.
         if error.error_code not in ("RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS") or "already taken" in str(error):
             raise
     for version in client.search_model_versions(f"name='{name}'"):

@@ -16,7 +16,7 @@ from pyspark.sql import SparkSession
 from stores import Store
 
 from penguins.data.spark_checks import require_spark_finite, require_spark_numbers
-from penguins.data.spark_columns import quote_column
+from penguins.data.spark_columns import quote_column, to_exact_pandas
 from penguins.data.spark_table import CASE_SENSITIVE, ORDER, SparkTable, load_spark_table
 from penguins.errors import InputError
 
@@ -124,6 +124,20 @@ def test_the_columns_of_ids_come_along_for_all_rows(store: Store, session: Spark
         assert sorted(map(tuple, table.frame.select("id", "code", "kind").collect())) == complete
         assert list(map(tuple, table.incomplete.select("id", "code", "kind").collect())) == left_out
         assert list(table.ids) == ["id", "code", "size"]
+
+
+def test_ids_with_nested_values_are_refused(store: Store, session: SparkSession) -> None:
+    session.createDataFrame([("a", 1.0, [1])], "kind string, size double, parts array<int>").createOrReplaceTempView("nested")
+    with mlflow.start_run(), pytest.raises(InputError, match=r"'id' parameter must name columns of single values.*array<int>"):
+        load_spark_table(session, "nested", COLUMNS, ["kind"], ids=("parts",))
+
+
+def test_whole_numbers_and_booleans_with_gaps_come_back_exactly(session: SparkSession) -> None:
+    rows = [(2**60 + 1, True, "x"), (None, None, None), (2**60 + 3, False, "y")]
+    found = to_exact_pandas(session.createDataFrame(rows, "a bigint, `b.c` boolean, d string"))
+    assert list(found) == ["a", "b.c", "d"]
+    assert found["a"].tolist() == [2**60 + 1, pd.NA, 2**60 + 3]
+    assert found["b.c"].tolist() == [True, pd.NA, False]
 
 
 def test_spark_reads_a_table_of_its_catalogue(store: Store, session: SparkSession) -> None:
