@@ -41,7 +41,8 @@ def fitted_group_to_frame(group: GroupResult) -> pd.DataFrame:
     if sum(map(len, results)) + of_models + of_clusters > LARGEST_PAYLOAD:
         why = (
             f"its fitted models take {of_models >> 20} MiB and its clusters {of_clusters >> 20} MiB, more than Spark carries "
-            f"to the driver for one group ({LARGEST_PAYLOAD >> 20} MiB): run with log_from=executors, or with models=best or none"
+            f"to the driver for one group ({LARGEST_PAYLOAD >> 20} MiB): run with log_from=executors, or with models=best or "
+            "none"
         )
         records = group.chosen.without_clusters().to_bytes() if group.chosen else None
         return _frame(group.name, [json.dumps(shared | {"best": None, "failure": why})], [None], records)
