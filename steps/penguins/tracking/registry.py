@@ -20,7 +20,7 @@ from penguins.errors import InputError, WorkError
 from penguins.text import LONGEST_REASON, one_line, print_lines, quote
 from penguins.tracking.held_out import Figure, HeldOut
 from penguins.tracking.row_hashes import SeenRows, count_seen, load_row_hashes, zero_bits
-from penguins.tracking.store import absolute_uri
+from penguins.tracking.store import absolute_uri, repeat_if_busy
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 # Tags of a run.
@@ -164,7 +164,14 @@ def refuse_registry_errors(name: str) -> Iterator[None]:
 
 
 def register_once(client: MlflowClient, uri: str, name: str, run_id: str, tags: dict[str, str]) -> str:
-    """Return the version under `name` of the run's model; create it unless an earlier attempt of the run has done so."""
+    """Return the version under `name` of the run's model; create it unless an earlier attempt of the run has done so.
+
+    Two steps that create a version at once may both take the same number; a store refuses one after few attempts of its own.
+    """
+    return repeat_if_busy(lambda: _find_or_create_version(client, uri, name, run_id, tags))
+
+
+def _find_or_create_version(client: MlflowClient, uri: str, name: str, run_id: str, tags: dict[str, str]) -> str:
     try:
         client.create_registered_model(name)
     except MlflowException as error:
@@ -222,7 +229,7 @@ def _settle(client: MlflowClient, name: str, version: str, candidate: Candidate,
 
 def _set_champion(client: MlflowClient, name: str, version: str) -> bool:
     """Make `version` the champion; return whether it still is, after other runs that looked before have had their time."""
-    client.set_registered_model_alias(name, CHAMPION, version)
+    repeat_if_busy(lambda: client.set_registered_model_alias(name, CHAMPION, version))
     time.sleep(LOOK_AGAIN_S)
     aliases = client.get_registered_model(name).aliases
     if str(aliases.get(CHALLENGER, "")) == version:

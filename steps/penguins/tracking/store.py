@@ -3,10 +3,10 @@
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import mlflow
 from mlflow import MlflowClient
@@ -22,7 +22,10 @@ PAGE_SIZE = 1000
 SQLITE = "sqlite:///"
 # MLflow's message for an answer that ended half-way, and the pauses before the request is repeated.
 CONNECTION_BROKEN, PAUSES_S = "Connection broken", (1.0, 5.0)
+# The errors of a store that is busy with another process, and the pauses before it is asked again.
+BUSY, BUSY_PAUSES_S = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "BAD_REQUEST"), (0.3, 1.0, 2.0)
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+T = TypeVar("T")
 SERVERS = ("http", "https", "databricks", "postgresql", "mysql", "mssql")
 
 
@@ -164,3 +167,15 @@ def is_server(uri: str) -> bool:
 def now_ms() -> int:
     """Return the time as MLflow writes it: milliseconds since 1970."""
     return int(time.time() * 1000)
+
+
+def repeat_if_busy(ask: Callable[[], T]) -> T:
+    """Return the answer to `ask`, which may be asked again where the store is busy with the same request of another process."""
+    for pause_s in BUSY_PAUSES_S:
+        try:
+            return ask()
+        except MlflowException as error:
+            if error.error_code not in BUSY:
+                raise
+            time.sleep(pause_s)
+    return ask()

@@ -16,6 +16,7 @@ from penguins.tracking.store import (
     child_runs,
     create_sqlite_store,
     is_server,
+    repeat_if_busy,
     require_absolute_store,
     search_runs,
     tracking_client,
@@ -166,3 +167,24 @@ def test_a_request_whose_answer_broke_off_is_repeated_on_a_server(
         with pytest.raises(MlflowException, match=message):
             client.get_run("id")
     assert asked == ["id"] * calls
+
+
+@pytest.mark.parametrize(("code", "n_asked"), [("TEMPORARILY_UNAVAILABLE", 3), ("PERMISSION_DENIED", 1)])
+def test_a_busy_store_is_asked_again_and_a_refusal_stands(monkeypatch: pytest.MonkeyPatch, code: str, n_asked: int) -> None:
+    monkeypatch.setattr("penguins.tracking.store.BUSY_PAUSES_S", (0.0, 0.0, 0.0))
+    asked = []
+
+    def ask() -> str:
+        asked.append(code)
+        if len(asked) < 3:
+            error = MlflowException("busy or refused")
+            error.error_code = code
+            raise error
+        return "done"
+
+    if n_asked == 1:
+        with pytest.raises(MlflowException, match="busy or refused"):
+            repeat_if_busy(ask)
+    else:
+        assert repeat_if_busy(ask) == "done"
+    assert len(asked) == n_asked
