@@ -128,7 +128,7 @@ def register_router(model_uri: str, name: str, run_id: str) -> list[str]:
         elif (champion := find_champion(client, name)) == version:
             why = "is the champion already"
         else:
-            client.set_registered_model_alias(name, CHALLENGER, version)
+            repeat_if_busy(lambda: client.set_registered_model_alias(name, CHALLENGER, version))
             why = f"is the challenger of version {champion}"
         _describe(client, name, version, run_id, why)
         lines = [f"registered: {name}/{version} {why}"]
@@ -219,11 +219,11 @@ def _settle(client: MlflowClient, name: str, version: str, candidate: Candidate,
         if find_champion(client, name) != champion:
             continue
         if decision.alias == CHALLENGER:
-            client.set_registered_model_alias(name, CHALLENGER, version)
+            repeat_if_busy(lambda: client.set_registered_model_alias(name, CHALLENGER, version))
             return decision
         if _set_champion(client, name, version):
             return decision
-    client.set_registered_model_alias(name, CHALLENGER, version)
+    repeat_if_busy(lambda: client.set_registered_model_alias(name, CHALLENGER, version))
     return Decision(CHALLENGER, f"is the challenger, because the champion has changed {MOST_ROUNDS} times meanwhile")
 
 
