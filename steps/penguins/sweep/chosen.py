@@ -46,13 +46,13 @@ class ChosenClustering:
         return cls(records, profiles, typical, NearestRecords(**nearest) if nearest else None)
 
 
-def give_back(
-    clustering: Clustering, space: Space, nearest: NearestRecords | None, X: pd.DataFrame, told: pd.DataFrame
+def chosen_clustering(
+    clustering: Clustering, space: Space, nearest: NearestRecords | None, X: pd.DataFrame, identity: pd.DataFrame
 ) -> ChosenClustering:
-    """Give back a clustering of the records of `space`.
+    """Return the clustering of the records of `space` as the sweep gives it to the user.
 
-    `X`, of shape (n_records, n_features), are the records in the table's units, and `told`, of shape (n_records, n_columns),
-    tells them.
+    `X`, of shape (n_records, n_features), are the records in the table's units, and `identity`, of shape (n_records,
+    n_columns), their places in the table or their ids.
     """
     labels = pd.array(clustering.labels, dtype="Int64")
     core = pd.array([None] * len(X), dtype="boolean")
@@ -60,13 +60,13 @@ def give_back(
         core = pd.array(np.isin(np.arange(len(X)), clustering.core), dtype="boolean")
     profiles, typical = profile_clusters(X.to_numpy(float), clustering.labels, space.points, space.is_sphere)
     return ChosenClustering(
-        told.assign(**{CLUSTER: labels, IS_CORE: core}),
+        identity.assign(**{CLUSTER: labels, IS_CORE: core}),
         profiles,
         typical,
         nearest,
     )
 
 
-def give_nothing_back(told: pd.DataFrame) -> ChosenClustering:
-    """Give back the records of a group without a chosen outcome, which belong to no cluster; `told` tells them."""
-    return ChosenClustering(told).without_clusters()
+def clustering_without_choice(identity: pd.DataFrame) -> ChosenClustering:
+    """Return the records of a group without a best value, which belong to no cluster; see `chosen_clustering`."""
+    return ChosenClustering(identity).without_clusters()

@@ -10,7 +10,7 @@ from penguins.clustering.profiles import profile_columns
 from penguins.data.ids import to_whole_numbers
 from penguins.data.spark_columns import WHOLE_TYPES, to_exact_pandas
 from penguins.data.spark_table import SparkTable
-from penguins.sweep.chosen import CLUSTER, IS_CORE, give_nothing_back
+from penguins.sweep.chosen import CLUSTER, IS_CORE, clustering_without_choice
 from penguins.sweep.results import SweepResults, key_order
 from penguins.sweep.settings import ONE_GROUP, SweepSettings
 from penguins.sweep.workers import ROW, id_column
@@ -40,8 +40,8 @@ def clusters_table(results: SweepResults, table: SparkTable, settings: SweepSett
     values = [best.get(key) for key in zip(*[found[name] for name in settings.group_columns], strict=True)]
     are_whole = all(isinstance(value, int) for value in best.values())
     value = pd.Series(values, found.index, dtype="Int64" if are_whole else "float64")
-    told = [name for name in found.columns if name not in (*settings.group_columns, CLUSTER, IS_CORE)]
-    return found.assign(**{settings.swept: value})[[*told, *settings.group_columns, settings.swept, CLUSTER, IS_CORE]]
+    ids = [name for name in found.columns if name not in (*settings.group_columns, CLUSTER, IS_CORE)]
+    return found.assign(**{settings.swept: value})[[*ids, *settings.group_columns, settings.swept, CLUSTER, IS_CORE]]
 
 
 def _rows_read_here(results: SweepResults, whole: pd.DataFrame) -> pd.DataFrame:
@@ -66,7 +66,7 @@ def _rows_of_spark(results: SweepResults, table: SparkTable, group_columns: Sequ
             key = dict(zip(group_columns, group.key, strict=True))
             parts.append(group.chosen.records.rename(columns=names).assign(**key))
     if table.incomplete is not None and table.left_out:
-        parts.append(give_nothing_back(to_exact_pandas(table.incomplete)).records)
+        parts.append(clustering_without_choice(to_exact_pandas(table.incomplete)).records)
     found = pd.concat([part.astype(object) for part in parts], ignore_index=True).astype({CLUSTER: "Int64", IS_CORE: "boolean"})
     return found.assign(**{name: to_whole_numbers(found[name]) for name in whole_ids(table)})
 
@@ -84,8 +84,8 @@ def profiles_table(results: SweepResults, table: SparkTable, settings: SweepSett
     typical record of the cluster, its place in the user's table, if this machine has read it, and its ids.
     """
     whole, group_by = table.whole, settings.group_by
-    told = {} if whole is None else {name: whole[name].array for name in whole.columns if name not in group_by}
-    columns = table.ids if whole is None else [ROW, *told]
+    ids = {} if whole is None else {name: whole[name].array for name in whole.columns if name not in group_by}
+    columns = table.ids if whole is None else [ROW, *ids]
     lines: list[list[object]] = [
         [*settings.group_columns, *profile_columns(settings.features), *[TYPICAL_PREFIX + name for name in columns]]
     ]
@@ -99,6 +99,6 @@ def profiles_table(results: SweepResults, table: SparkTable, settings: SweepSett
                 typical = [records[id_column(index)][place] for index in range(len(columns))]
             elif place is not None:
                 row = int(records[ROW][place])
-                typical = [row, *[values[row] for values in told.values()]]
+                typical = [row, *[values[row] for values in ids.values()]]
             lines.append([*group.key, *[None if pd.isna(cell) else cell for cell in [*profile, *typical]]])
     return lines

@@ -17,7 +17,7 @@ from penguins.clustering.indices import N_CLUSTERED_RECORDS, N_CLUSTERS, Evaluat
 from penguins.clustering.selection import Choice, choose
 from penguins.data.checks import LARGEST
 from penguins.sweep.algorithm import ALGORITHMS, HAVERSINE, Algorithm, Clustering, Params, Proposal, Space
-from penguins.sweep.chosen import ChosenClustering, give_back
+from penguins.sweep.chosen import ChosenClustering, chosen_clustering
 from penguins.sweep.nearest import NearestRecords
 
 # Between the values of a group in its name, where several columns make the groups.
@@ -100,13 +100,13 @@ class SweepFit:
         params, clustering = self.outcomes[position].params, self.clusterings[position]
         return self.algorithm.nearest_records(clustering, params, self.space, self.scaler)
 
-    def chosen(self, position: int, X: pd.DataFrame, told: pd.DataFrame, with_model: bool) -> ChosenClustering:
-        """Return what is given back of the outcome at `position`, and how it predicts, if it is to be part of a model.
+    def chosen(self, position: int, X: pd.DataFrame, identity: pd.DataFrame, with_model: bool) -> ChosenClustering:
+        """Return the clustering of the outcome at `position` for the user, and how it predicts if `with_model`.
 
-        `X` and `told` are those of `give_back`.
+        `X` and `identity` are those of `chosen_clustering`.
         """
         nearest = self.nearest(position) if with_model else None
-        return give_back(self.clusterings[position], self.space, nearest, X, told)
+        return chosen_clustering(self.clusterings[position], self.space, nearest, X, identity)
 
     def choose(self, select_by: str, min_coverage: float) -> Choice:
         """Choose the best outcome by the rule `select_by`, and say why the choice deserves doubt, if it does."""

@@ -10,7 +10,7 @@ import pandas as pd
 from mlflow import set_tracking_uri
 
 from penguins.sweep.algorithm import Params
-from penguins.sweep.chosen import ChosenClustering, give_nothing_back
+from penguins.sweep.chosen import ChosenClustering, clustering_without_choice
 from penguins.sweep.context import SweepContext
 from penguins.sweep.fit import GroupResult, SweepFit, fit_grid
 from penguins.sweep.log_runs import log_group
@@ -41,7 +41,7 @@ def id_column(index: int) -> str:
 
 
 def split_columns(records: pd.DataFrame, settings: SweepSettings) -> tuple[tuple[str, ...], pd.DataFrame, pd.DataFrame]:
-    """Return the key of the group, its features, and what tells its records: their places, or their ids.
+    """Return the key of the group, its features, and the identity of its records: their places, or their ids.
 
     Both frames have the order of the user's table, or of the features where Spark reads it.
     """
@@ -54,16 +54,18 @@ def split_columns(records: pd.DataFrame, settings: SweepSettings) -> tuple[tuple
 
 def fit_group(records: pd.DataFrame, settings: SweepSettings) -> GroupResult:
     """Cluster the records of one group. Whatever fails becomes the group's failure and affects no other group."""
-    key, X, told = split_columns(records, settings)
+    key, X, identity = split_columns(records, settings)
     try:
         fit = _fit(X, settings)
         choice = fit.choose(settings.select_by, settings.min_coverage)
         position = choice.position
-        chosen = give_nothing_back(told) if position is None else fit.chosen(position, X, told, settings.has_router)
+        chosen = (
+            clustering_without_choice(identity) if position is None else fit.chosen(position, X, identity, settings.has_router)
+        )
     except Exception as error:  # noqa: BLE001  # any failure is this group's result
         kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
         failure = kind + one_line(error)
-        chosen = give_nothing_back(told)
+        chosen = clustering_without_choice(identity)
         return GroupResult(key, len(X), [], None, failure=failure, chosen=chosen, digest=digest_of(X))
     to_log = settings.models_to_log([outcome.params for outcome in fit.outcomes], len(X), choice.position)
     return GroupResult(
@@ -96,11 +98,11 @@ def fit_chosen_in_worker(
 ) -> pd.DataFrame:
     """Cluster a group once more with the parameters in `best`, and return its chosen clustering, of which no run is logged."""
     lower_priority()
-    key, X, told = split_columns(records, settings)
-    chosen: ChosenClustering = give_nothing_back(told)
+    key, X, identity = split_columns(records, settings)
+    chosen: ChosenClustering = clustering_without_choice(identity)
     if key in best:
         grid = {name: [value] for name, value in best[key].items()}
-        chosen = _fit(X, replace(settings, grid=grid)).chosen(0, X, told, settings.has_router)
+        chosen = _fit(X, replace(settings, grid=grid)).chosen(0, X, identity, settings.has_router)
     return chosen_to_frame(key, chosen)
 
 
