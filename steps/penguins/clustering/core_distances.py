@@ -26,7 +26,9 @@ def all_points_core_distances(points: Distances, labels: np.ndarray) -> np.ndarr
     offsets = np.concatenate([[0], np.cumsum(labels.max(axis=1) + 1)])
     clustering, cell = np.nonzero(cells[:, starts] != NOISE)
     cluster = offsets[clustering] + cells[clustering, starts[cell]]
-    clusters = csr_array((np.ones(len(cell)), (cluster, cell)), shape=(int(offsets[-1]), len(starts)))
+    by_cluster = np.argsort(cluster, kind="stable")
+    stops = np.searchsorted(cluster[by_cluster], np.arange(offsets[-1] + 1))
+    clusters = csr_array((np.ones(len(cell)), cell[by_cluster], stops), shape=(int(offsets[-1]), len(starts)))
     sizes = clusters @ np.diff(starts, append=len(points)).astype(float)
     own = np.where(labels == NOISE, -1, offsets[:-1, None] + labels)
     result = np.full(labels.shape, np.inf)

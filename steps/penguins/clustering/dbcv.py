@@ -11,7 +11,7 @@ import numpy as np
 from penguins.clustering.clusters import NOISE
 from penguins.clustering.core_distances import all_points_core_distances
 from penguins.clustering.distances import Distances
-from penguins.clustering.spanning_trees import spanning_tree
+from penguins.clustering.spanning_trees import MOST_RECORDS_IN_MATRIX, Edges, spanning_forest, spanning_tree
 
 # Beyond this number of clustered records, the index is estimated on a sample of as many records.
 MOST_RECORDS = 20_000
@@ -56,13 +56,16 @@ def dbcv(X: np.ndarray, labels: Sequence[np.ndarray] | np.ndarray, seed: int = 0
         X, all_labels = X[sample], all_labels[:, sample]
         estimated = f"dbcv: on {MOST_RECORDS} of {n} records (seed {seed})"
     order = np.lexsort(X.T[::-1])
-    distinct, positions = np.unique([_canonical(one) for one in all_labels[:, order]], axis=0, return_inverse=True)
+    rows: dict[bytes, int] = {}
+    canonical = [_canonical(one) for one in all_labels[:, order]]
+    positions = [rows.setdefault(one.tobytes(), len(rows)) for one in canonical]
+    distinct = np.array([canonical[positions.index(row)] for row in rows.values()])
     is_used = (distinct != NOISE).any(axis=0)
     points = Distances(np.asarray(X, dtype=float)[order][is_used], metric)
     values = _values(points, distinct[:, is_used]) * (is_used.sum() / max(1, len(X)))
     return [
         Dbcv(np.nan, TOO_FEW_CLUSTERS) if np.isnan(values[position]) else Dbcv(float(values[position]), "", estimated)
-        for position in positions.ravel()
+        for position in positions
     ]
 
 
@@ -76,14 +79,6 @@ def _canonical(labels: np.ndarray) -> np.ndarray:
     return numbers[codes]
 
 
-@dataclass(frozen=True)
-class _Cluster:
-    """The squared sparseness of a cluster, and its internal records."""
-
-    sparseness: float
-    internal: np.ndarray
-
-
 def _values(points: Distances, labels: np.ndarray) -> np.ndarray:
     """Compute DBCV, relative to these records, of each clustering in labels, of shape (n_clusterings, n_records)."""
     values = np.full(len(labels), np.nan)
@@ -91,51 +86,66 @@ def _values(points: Distances, labels: np.ndarray) -> np.ndarray:
     if not len(eligible):
         return values
     core_squares = all_points_core_distances(points, labels[eligible])
-    known: dict[bytes, _Cluster] = {}  # Many values of eps have the same cluster.
+    known: dict[bytes, Edges] = {}  # Many values of eps have the same cluster.
     for clustering, squares in zip(eligible, core_squares, strict=True):
         values[clustering] = _value(points, labels[clustering], squares, known)
     return values
 
 
-def _value(points: Distances, labels: np.ndarray, core_squares: np.ndarray, known: dict[bytes, _Cluster]) -> float:
-    order = np.lexsort((core_squares, labels))  # by cluster, core distance and position
-    sizes = np.bincount(labels[labels != NOISE])
-    stops = np.cumsum(sizes) + len(labels) - sizes.sum()
-    clusters = []
-    for start, stop in zip(stops - sizes, stops, strict=True):
-        members = order[start:stop]
-        key = members.tobytes()
-        if key not in known:
-            known[key] = _measure_cluster(points, members, core_squares[members])
-        clusters.append(known[key])
-    sparseness = np.sqrt([cluster.sparseness for cluster in clusters])
-    separation = np.sqrt(_separations(points, core_squares, [cluster.internal for cluster in clusters]))
+def _value(points: Distances, labels: np.ndarray, core_squares: np.ndarray, known: dict[bytes, Edges]) -> float:
+    """Compute DBCV of one clustering. `known` holds by their records the trees of clusters of other clusterings."""
+    members = np.lexsort((core_squares, labels))  # by cluster, core distance and position
+    members = members[np.searchsorted(labels[members], 0) :]
+    clusters, squares = labels[members], core_squares[members]
+    sizes = np.bincount(clusters)
+    if len(members) <= MOST_RECORDS_IN_MATRIX:
+        edges = spanning_forest(points.squares(members, members), clusters, squares)
+    else:
+        edges = _trees_of_clusters(points, members, np.cumsum(sizes) - sizes, squares, known)
+    is_internal = np.bincount(np.concatenate([edges.first, edges.second]), minlength=len(members)) > 1
+    sparseness = np.sqrt(_sparseness(edges, is_internal, clusters))
+    is_internal |= np.bincount(clusters[is_internal], minlength=len(sizes))[clusters] == 0
+    separation = np.sqrt(_separations(points, squares[is_internal], members[is_internal], clusters[is_internal]))
     largest = np.maximum(separation, sparseness)
     validity = (separation - sparseness) / np.where(largest > 0, largest, 1)
     return float(sizes @ validity / len(labels))
 
 
-def _measure_cluster(points: Distances, members: np.ndarray, core_squares: np.ndarray) -> _Cluster:
-    first, second, squares = spanning_tree(points, members, core_squares)
-    is_internal = np.bincount(np.concatenate([first, second]), minlength=len(members)) > 1
-    internal_edges = squares[is_internal[first] & is_internal[second]]
-    sparseness = (internal_edges if len(internal_edges) else squares).max()
-    return _Cluster(float(sparseness), members[is_internal] if is_internal.any() else members)
+def _trees_of_clusters(
+    points: Distances, members: np.ndarray, starts: np.ndarray, core_squares: np.ndarray, known: dict[bytes, Edges]
+) -> Edges:
+    """Return the edges of the trees of all clusters, each in turn, which begin at `starts` of `members`."""
+    found = []
+    for start, stop in zip(starts.tolist(), [*starts[1:].tolist(), len(members)], strict=True):
+        of_cluster = members[start:stop]
+        key = of_cluster.tobytes()
+        if key not in known:
+            known[key] = spanning_tree(points, of_cluster, core_squares[start:stop])
+        first, second, squares = known[key]
+        found.append((first + start, second + start, squares))
+    return Edges(*[np.concatenate(arrays) for arrays in zip(*found, strict=True)])
 
 
-def _separations(points: Distances, core_squares: np.ndarray, internal: list[np.ndarray]) -> np.ndarray:
-    """Return the squared separation of each cluster, whose `internal` records are given, from the nearest other one."""
-    records = np.concatenate(internal)
-    squares = core_squares[records]
-    stops = np.cumsum([len(of_cluster) for of_cluster in internal])
-    starts = np.append(0, stops[:-1])
+def _sparseness(edges: Edges, is_internal: np.ndarray, clusters: np.ndarray) -> np.ndarray:
+    """Return the squared sparseness of each cluster: its largest internal edge, or its largest where none is internal."""
+    largest = np.full((2, clusters[-1] + 1), -np.inf)
+    of_internal, of_edges = is_internal[edges.first] & is_internal[edges.second], clusters[edges.first]
+    np.maximum.at(largest[0], of_edges[of_internal], edges.squares[of_internal])
+    np.maximum.at(largest[1], of_edges, edges.squares)
+    return np.asarray(np.where(largest[0] >= 0, largest[0], largest[1]))
+
+
+def _separations(points: Distances, core_squares: np.ndarray, records: np.ndarray, clusters: np.ndarray) -> np.ndarray:
+    """Return the squared separation of each cluster from the nearest other one; `records` are internal, sorted by cluster."""
+    starts = np.searchsorted(clusters, np.arange(clusters[-1] + 1))
+    stops = np.append(starts[1:], len(records))
     nearest = np.empty(len(records))
     for begin in range(0, len(records), ROWS_AT_ONCE):
         end = min(begin + ROWS_AT_ONCE, len(records))
         reachability = points.squares(records[begin:end], records)
-        np.maximum(reachability, squares, out=reachability)
-        for start, stop in zip(starts, stops, strict=True):
+        np.maximum(reachability, core_squares, out=reachability)
+        for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
             if start < end and stop > begin:
                 reachability[max(start - begin, 0) : stop - begin, start:stop] = np.inf
         reachability.min(axis=1, out=nearest[begin:end])
-    return np.minimum.reduceat(np.maximum(nearest, squares), starts)
+    return np.asarray(np.minimum.reduceat(np.maximum(nearest, core_squares), starts))

@@ -10,7 +10,7 @@ from penguins.clustering.clusters import NOISE
 from penguins.clustering.ties import MOST_FEATURES, Limits, squares_by_products
 
 # Within these bounds a k-d tree finds the nearest records faster than a search of the matrix.
-FEWEST_RECORDS_IN_KD_TREE, MOST_FEATURES_IN_KD_TREE = 200, 8
+FEWEST_RECORDS_IN_KD_TREE, MOST_FEATURES_IN_KD_TREE = 100, 8
 NUMBERS_IN_MEMORY = 1 << 22
 
 

@@ -24,6 +24,7 @@ NEGATIVE_SILHOUETTE = "the silhouette is negative: clusters overlap, or are not 
 MOSTLY_NOISE = "more than half of the records are noise: try {less_noise}"
 ONE_LARGE_CLUSTER = "one cluster holds nearly all clustered records: try {more_clusters}, or other features"
 DUPLICATES = "each cluster consists of equal records (S_Dbw 0): look for rounded or constant columns"
+MOSTLY_DUPLICATES = "most clusters consist of equal records: look for rounded or whole-number columns"
 UNSTABLE = f"the clusters change much with {{swept}} (stability below {LEAST_STABILITY:g}): there may be no clear clusters"
 
 TOO_FEW_RECORDS = "the group has fewer records than {fewest_records}: try smaller {fewest_records}, or leave the group out"
@@ -83,8 +84,11 @@ def coverage(labels: np.ndarray) -> float:
     return float((labels != NOISE).mean())
 
 
-def doubts(candidates: Sequence[Candidate], position: int, words: Words = EPS_WORDS) -> list[str]:
-    """Return the reasons to doubt the candidate at `position` among all that were tried."""
+def doubts(candidates: Sequence[Candidate], position: int, words: Words = EPS_WORDS, X: np.ndarray | None = None) -> list[str]:
+    """Return the reasons to doubt the candidate at `position` among all that were tried.
+
+    `X`, of shape (n_records, n_features), are the records, without which nothing is said of equal ones.
+    """
     chosen = candidates[position]
     of_curve = [candidate for candidate in candidates if candidate.curve == chosen.curve]
     tried = [candidate.value for candidate in of_curve]
@@ -92,15 +96,29 @@ def doubts(candidates: Sequence[Candidate], position: int, words: Words = EPS_WO
     is_alone = sum(np.array_equal(candidate.labels, chosen.labels) for candidate in of_curve) == 1
     clustered = chosen.labels[chosen.labels != NOISE]
     largest = np.bincount(clustered, minlength=1).max()
+    has_no_spread = chosen.metrics.get(S_DBW) == 0
     found = {
         SMALLEST_VALUE: is_alone and words.lowest < min(tried) == chosen.value < max(tried),
         LARGEST_VALUE: is_alone and max(tried) == chosen.value > min(tried),
         NEGATIVE_SILHOUETTE: chosen.metrics.get(SILHOUETTE, 0) < 0,
         MOSTLY_NOISE: coverage(chosen.labels) < 0.5,
         ONE_LARGE_CLUSTER: largest > NEARLY_EVERYTHING * len(clustered),
-        DUPLICATES: chosen.metrics.get(S_DBW) == 0,
+        DUPLICATES: has_no_spread,
+        MOSTLY_DUPLICATES: X is not None and not has_no_spread and _share_of_equal(X, chosen.labels) > 0.5,
     }
     return [words.fill(text) for text, is_true in found.items() if is_true]
+
+
+def _share_of_equal(X: np.ndarray, labels: np.ndarray) -> float:
+    """Return the share of the clusters whose records are all equal."""
+    order = np.argsort(labels, kind="stable")
+    order = order[np.searchsorted(labels[order], 0) :]
+    if not len(order):
+        return 0.0
+    starts = np.flatnonzero(np.diff(labels[order], prepend=NOISE))
+    clustered = X[order]
+    lowest, highest = np.minimum.reduceat(clustered, starts), np.maximum.reduceat(clustered, starts)
+    return float((lowest == highest).all(axis=1).mean())
 
 
 def why_none(candidates: Sequence[Candidate], min_coverage: float, words: Words = EPS_WORDS) -> str:

@@ -56,14 +56,17 @@ def propose_eps(X: np.ndarray, min_samples: int, n_values: int, metric: str = "e
     return EpsGrid(tuple(values.tolist()), curve, _knee(curve))
 
 
-def k_distances(X: np.ndarray, min_samples: int, metric: str = "euclidean") -> np.ndarray:
+def k_distances(
+    X: np.ndarray, min_samples: int, metric: str = "euclidean", places: np.ndarray | slice = slice(None)
+) -> np.ndarray:
     """Return the distance of each record of X to its `min_samples`-th nearest one, itself included, in the unit of eps.
 
-    X has shape (n_records, n_features), the result (n_records,). In a group of fewer records, the farthest one counts.
+    X has shape (n_records, n_features), the result (n_records,), or that of `places` where only the records there are asked
+    for. In a group of fewer records, the farthest one counts.
     """
     points = unit_vectors(X) if metric == "haversine" else X
     k = min(min_samples, len(X))
-    distances, _ = cKDTree(points).query(points, [k])
+    distances, _ = cKDTree(points).query(points[places], [k])
     return kilometres(distances[:, 0]) if metric == "haversine" else np.asarray(distances[:, 0])
 
 

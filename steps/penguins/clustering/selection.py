@@ -1,5 +1,6 @@
 """The choice among the clusterings of one group: by an index, or by their stability over the values of a parameter."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,29 +20,44 @@ from penguins.clustering.doubts import (
     why_none,
 )
 from penguins.clustering.indices import HIGHEST_IS_BEST
+from penguins.clustering.reasons import reason_by_index, reason_by_stability
 
 STABILITY = "stability"
 # For the choice by stability, a cluster of fewer records, or of a smaller share of the group, counts as noise.
 FEWEST_RECORDS, SMALLEST_SHARE = 5, 0.01
+# Up to this number, the sizes of the intersections of all clusters are a matrix; more are a sparse one.
+NUMBERS_IN_MEMORY = 1 << 20
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The `position` of the chosen candidate, None where none is eligible, and a `warning`, empty where there is no doubt."""
+    """The `position` of the chosen candidate, None where none is eligible, and a `warning`, empty where there is no doubt.
+
+    `reason` says in a few words what the candidate gives and why it won, empty where none did.
+    """
 
     position: int | None
     warning: str
+    reason: str = ""
 
 
-def choose(candidates: Sequence[Candidate], select_by: str, min_coverage: float, words: Words = EPS_WORDS) -> Choice:
+def choose(
+    candidates: Sequence[Candidate],
+    select_by: str,
+    min_coverage: float,
+    words: Words = EPS_WORDS,
+    X: np.ndarray | None = None,
+) -> Choice:
     """Choose the best candidate by the rule `select_by`, and say why the choice deserves doubt, if it does.
 
     `select_by` is `stability` or the name of an index. Eligible by an index is a candidate that has the index and whose
     clusters hold `min_coverage` of the records; by stability, see `stabilities`. Of several that are equally good, the first
-    one is chosen. `words` are those of the warnings.
+    one is chosen. `words` are those of the warnings, and `X`, of shape (n_records, n_features), are the records, of which equal
+    ones deserve doubt.
     """
-    if select_by == STABILITY:
-        scores = stabilities(candidates, min_coverage)
+    compared = _compare(candidates, min_coverage) if select_by == STABILITY else None
+    if compared:
+        scores = compared.stabilities(len(candidates))
     else:
         sign = 1 if HIGHEST_IS_BEST[select_by] else -1
         values = [sign * candidate.metrics.get(select_by, np.nan) for candidate in candidates]
@@ -51,8 +67,14 @@ def choose(candidates: Sequence[Candidate], select_by: str, min_coverage: float,
         return Choice(None, why_none(candidates, min_coverage, words))
     position = int(np.nanargmax(scores))
     is_unstable = select_by == STABILITY and len(candidates) > 1 and scores[position] < LEAST_STABILITY
-    found = doubts(candidates, position, words) + ([words.fill(UNSTABLE)] if is_unstable else [])
-    return Choice(position, SEPARATOR.join(found))
+    found = doubts(candidates, position, words, X) + ([words.fill(UNSTABLE)] if is_unstable else [])
+    if compared:
+        of_size = f" of {compared.smallest} records or more" if compared.smallest > 1 else ""
+        demand = f"two clusters{of_size} that hold {min_coverage:.0%} of the records"
+        reason = reason_by_stability(candidates, compared.eligible, compared.agreement, compared.weights, position, demand)
+    else:
+        reason = reason_by_index(candidates, scores, position, select_by)
+    return Choice(position, SEPARATOR.join(found), reason)
 
 
 def stabilities(candidates: Sequence[Candidate], min_coverage: float) -> np.ndarray:
@@ -71,24 +93,53 @@ def stabilities(candidates: Sequence[Candidate], min_coverage: float) -> np.ndar
     L. Hubert and P. Arabie, "Comparing partitions", Journal of Classification 2, 193 (1985); the medoid of many clusterings as
     their consensus: A. Strehl and J. Ghosh, "Cluster ensembles", JMLR 3, 583 (2002), with another index of agreement.
     """
-    as_found = np.array([candidate.labels for candidate in candidates])
-    scores = np.full(len(candidates), np.nan)
-    for labels in (np.array([_drop_small_clusters(one) for one in as_found]), as_found):
+    return _compare(candidates, min_coverage).stabilities(len(candidates))
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    """The positions of the `eligible` candidates, the coverage of each, and the adjusted Rand index of every two of them.
+
+    `weights`, of shape (n_candidates,), are the widths of the intervals of all candidates. Clusters of fewer than `smallest`
+    records counted as noise.
+    """
+
+    eligible: np.ndarray
+    coverages: np.ndarray
+    agreement: np.ndarray
+    weights: np.ndarray
+    smallest: int
+
+    def stabilities(self, n_candidates: int) -> np.ndarray:
+        """Return the stability of each candidate, as the function of this name does."""
+        scores, weights = np.full(n_candidates, np.nan), self.weights[self.eligible]
+        if len(self.eligible):
+            scores[self.eligible] = self.coverages * (self.agreement @ weights / weights.sum())
+        return scores
+
+
+def _compare(candidates: Sequence[Candidate], min_coverage: float) -> _Comparison:
+    """Compare every two eligible candidates, without their small clusters where that leaves any."""
+    as_found, eligible = np.array([candidate.labels for candidate in candidates]), np.array([], dtype=int)
+    smallest = math.ceil(_fewest_records(as_found.shape[1]))
+    for labels, size in ((np.array([_drop_small_clusters(one) for one in as_found]), smallest), (as_found, 1)):
         shares = (labels != NOISE).mean(axis=1)
         has_clusters = [len(np.unique(one[one != NOISE])) >= 2 for one in labels]
         eligible = np.flatnonzero(has_clusters & (shares >= min_coverage))
         if len(eligible):
-            weights = _widths(candidates)[eligible]
-            agreement = adjusted_rand_indices(labels[eligible]) @ weights / weights.sum()
-            scores[eligible] = shares[eligible] * agreement
-            break
-    return scores
+            return _Comparison(eligible, shares[eligible], adjusted_rand_indices(labels[eligible]), _widths(candidates), size)
+    return _Comparison(eligible, np.array([]), np.empty((0, 0)), _widths(candidates), 1)
+
+
+def _fewest_records(n_records: int) -> float:
+    """Return how many records a cluster needs that does not count as noise."""
+    return max(FEWEST_RECORDS, SMALLEST_SHARE * n_records)
 
 
 def _drop_small_clusters(labels: np.ndarray) -> np.ndarray:
     """Return the labels with the records of small clusters as noise."""
     sizes = np.bincount(labels[labels != NOISE], minlength=1)
-    is_small = sizes < max(FEWEST_RECORDS, SMALLEST_SHARE * len(labels))
+    is_small = sizes < _fewest_records(len(labels))
     # The last entry stands for noise, whose label is -1.
     return np.asarray(np.append(np.where(is_small, NOISE, np.arange(len(sizes))), NOISE)[labels])
 
@@ -112,20 +163,34 @@ def adjusted_rand_indices(labels: np.ndarray) -> np.ndarray:
 
     Returns a symmetric array of shape (n_clusterings, n_clusterings).
     """
-    n_clusterings, n = labels.shape
-    codes = labels - labels.min(axis=1, keepdims=True)
-    offsets = np.concatenate([[0], np.cumsum(codes.max(axis=1) + 1)])
-    columns = (codes + offsets[:-1, None]).T.ravel()
-    shape = n, int(offsets[-1])
-    indicator = csr_array((np.ones(columns.size), columns, np.arange(0, columns.size + 1, n_clusterings)), shape=shape)
-    # The contingency tables of all pairs of clusterings, as blocks of one matrix.
-    tables = (indicator.T @ indicator).tocoo()
-    clustering = np.repeat(np.arange(n_clusterings), np.diff(offsets))
-    block = clustering[tables.row] * n_clusterings + clustering[tables.col]
-    pairs = np.bincount(block, weights=tables.data * (tables.data - 1) / 2, minlength=n_clusterings**2)
-    both = pairs.reshape(n_clusterings, n_clusterings)
+    n = labels.shape[1]
+    both = _pairs_in_both(labels - labels.min(axis=1, keepdims=True))
     each = np.diagonal(both)
     expected = np.outer(each, each) / max(1, n * (n - 1) / 2)
     highest = (each[:, None] + each) / 2
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(highest == expected, 1.0, (both - expected) / (highest - expected))
+
+
+def _pairs_in_both(codes: np.ndarray) -> np.ndarray:
+    """Count the pairs of records that are in one cluster in both of every two clusterings.
+
+    `codes`, of shape (n_clusterings, n_records), are 0, 1 …; the result has the shape (n_clusterings, n_clusterings).
+    """
+    n_clusterings, n = codes.shape
+    offsets = np.concatenate([[0], np.cumsum(codes.max(axis=1) + 1)])
+    starts, n_clusters = offsets[:-1], int(offsets[-1])
+    columns = (codes + starts[:, None]).T
+    # The contingency tables of all pairs of clusterings, as blocks of one matrix.
+    if n_clusters * max(n, n_clusters) <= NUMBERS_IN_MEMORY:
+        is_member = np.zeros((n, n_clusters))
+        is_member[np.arange(n)[:, None], columns] = 1
+        tables = is_member.T @ is_member
+        return np.add.reduceat(np.add.reduceat(tables * (tables - 1) / 2, starts, axis=0), starts, axis=1)
+    shape = n, n_clusters
+    members = csr_array((np.ones(columns.size), columns.ravel(), np.arange(0, columns.size + 1, n_clusterings)), shape=shape)
+    found = (members.T @ members).tocoo()
+    clustering = np.repeat(np.arange(n_clusterings), np.diff(offsets))
+    block = clustering[found.row] * n_clusterings + clustering[found.col]
+    pairs = np.bincount(block, weights=found.data * (found.data - 1) / 2, minlength=n_clusterings**2)
+    return pairs.reshape(n_clusterings, n_clusterings)

@@ -1,4 +1,6 @@
-"""The minimum spanning tree of one cluster under the mutual reachability of DBCV."""
+"""The minimum spanning trees of clusters under the mutual reachability of DBCV."""
+
+from typing import NamedTuple
 
 import numpy as np
 
@@ -7,12 +9,20 @@ from penguins.clustering.distances import Distances
 # Records are compared with the densest ones first, then with four times as many each time.
 FIRST_COLUMNS, GROWTH = 64, 4
 NUMBERS_IN_MEMORY = 1 << 22
+# Up to this number of records, the trees of all clusters come from one matrix.
+MOST_RECORDS_IN_MATRIX = 512
 
 
-def spanning_tree(
-    points: Distances, members: np.ndarray, core_squares: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the edges of the minimum spanning tree of a cluster: their two ends and their squared weights.
+class Edges(NamedTuple):
+    """The edges of trees, each array of shape (n_edges,): their two ends, and their `squares`, the squared weights."""
+
+    first: np.ndarray
+    second: np.ndarray
+    squares: np.ndarray
+
+
+def spanning_tree(points: Distances, members: np.ndarray, core_squares: np.ndarray) -> Edges:
+    """Return the edges of the minimum spanning tree of a cluster.
 
     members are the cluster's records, and core_squares their squared core distances, both of shape (n,), in ascending order of
     the core distance and, where it is equal, of the coordinates. The ends are positions in members, of shape (n - 1,). The
@@ -29,8 +39,7 @@ def spanning_tree(
     edges = [(children, parents[children], core_squares[children])]
     if len(children) < len(members) - 1:
         edges += _joining_edges(points, members, core_squares, parents)
-    first, second, squares = (np.concatenate(arrays) for arrays in zip(*edges, strict=True))
-    return first, second, squares
+    return Edges(*[np.concatenate(arrays) for arrays in zip(*edges, strict=True)])
 
 
 def _parents(points: Distances, members: np.ndarray, core_squares: np.ndarray) -> np.ndarray:
@@ -103,3 +112,51 @@ def _smallest_edge(
     of_core = np.where(core_squares[high] == square, high, -1)
     first = np.lexsort((high, low, of_core))[0] if len(a) > 1 else 0
     return tuple(array[first].item() for array in (square, of_core, low, high, a, b))
+
+
+def spanning_forest(squares: np.ndarray, clusters: np.ndarray, core_squares: np.ndarray) -> Edges:
+    """Return the edges of the trees of all clusters of few records, which are those of `spanning_tree`.
+
+    The records are sorted by cluster, and each cluster as in `spanning_tree`. `squares`, of shape (n, n), are their squared
+    distances; `clusters`, 0, 1 …, and `core_squares` have the shape (n,). The ends are positions of records; the edges of all
+    clusters come in one list.
+    """
+    n = len(clusters)
+    is_first = np.tri(n, k=-1, dtype=bool)
+    is_first &= clusters[:, None] == clusters
+    is_first &= squares <= core_squares[:, None]
+    parents = is_first.argmax(axis=1)
+    has_parent = is_first[np.arange(n), parents]
+    parents[~has_parent] = -1
+    children, roots = np.flatnonzero(has_parent), np.flatnonzero(~has_parent)
+    edges = [Edges(children, parents[children], core_squares[children])]
+    if len(roots) > clusters[-1] + 1:
+        edges.append(_edges_between_trees(squares, core_squares, _trees_of(parents, roots), clusters[roots]))
+    return Edges(*[np.concatenate(arrays) for arrays in zip(*edges, strict=True)])
+
+
+def _edges_between_trees(squares: np.ndarray, core_squares: np.ndarray, trees: np.ndarray, clusters: np.ndarray) -> Edges:
+    """Join the trees of each cluster by Kruskal's algorithm, given the tree of each record and the cluster of each tree.
+
+    Only the smallest edge between two trees can belong to the result. The order of edges is that of `_smallest_edge`.
+    """
+    by_tree = np.argsort(trees, kind="stable")
+    ranks, core = trees[by_tree], core_squares[by_tree]
+    starts = np.searchsorted(ranks, np.arange(len(clusters)))
+    weights = squares[by_tree][:, by_tree]
+    np.maximum(weights, core, out=weights)
+    np.maximum(weights, core[:, None], out=weights)
+    smallest = np.minimum.reduceat(np.minimum.reduceat(weights, starts, axis=0), starts, axis=1)
+    smallest[np.tri(len(clusters), dtype=bool) | (clusters[:, None] != clusters)] = -np.inf  # each two trees of a cluster once
+    places = np.flatnonzero(weights == smallest[ranks][:, ranks])
+    row, column = np.divmod(places, len(trees))
+    found, a, b = weights.ravel()[places], by_tree[row], by_tree[column]
+    low, high = np.minimum(a, b), np.maximum(a, b)
+    order = np.lexsort((high, low, np.where(core_squares[high] == found, high, -1), found))
+    joined, edges = list(range(len(clusters))), []
+    for at, one, other in zip(order.tolist(), ranks[row][order].tolist(), ranks[column][order].tolist(), strict=True):
+        kept, gone = joined[one], joined[other]
+        if kept != gone:
+            edges.append(at)
+            joined = [kept if tree == gone else tree for tree in joined]
+    return Edges(low[edges], high[edges], found[edges])

@@ -34,7 +34,11 @@ def text(doubt: str) -> str:
 DISTINCT = [candidate([0, 0, 1, 1], 1), candidate([0, 1, 1, 1], 2), candidate([0, 1, 0, 1], 3)]
 
 
-def test_the_adjusted_rand_indices_of_all_pairs_are_those_of_scikit_learn() -> None:
+@pytest.mark.parametrize("most_in_matrix", [0, 1 << 20])
+def test_the_adjusted_rand_indices_of_all_pairs_are_those_of_scikit_learn(
+    most_in_matrix: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("penguins.clustering.selection.NUMBERS_IN_MEMORY", most_in_matrix)
     random = np.random.default_rng(0)
     for n in (1, 2, 7, 60):
         labels = np.array([random.integers(-1, highest, n) for highest in (0, 1, 1, 2, 5, 20, 60)])
@@ -127,6 +131,14 @@ def test_a_choice_by_stability_in_records_without_clusters_is_called_unstable() 
     X = np.random.default_rng(0).uniform(size=(400, 2))
     found = candidates_of(X, list(propose_eps(X, 3, 40).values))
     assert text(doubts.UNSTABLE) in choose(found, "stability", 0.5).warning
+
+
+def test_clusters_of_equal_records_deserve_doubt_if_they_are_most() -> None:
+    X = np.array([[1.0], [1], [2], [2], [3], [3.1], [9]])
+    tried = [candidate([0, 0, 1, 1, 2, 2, -1], value) for value in (1, 2, 3)]
+    assert doubts.doubts(tried, 1, X=X) == [doubts.MOSTLY_DUPLICATES]
+    assert doubts.doubts(tried, 1, X=X + np.array([[0.0], [0.1], [0], [0], [0], [0], [0]])) == []
+    assert doubts.doubts(tried, 1) == []
 
 
 @pytest.mark.parametrize(
