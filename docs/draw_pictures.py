@@ -4,7 +4,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sklearn.datasets import make_blobs, make_moons
 from sklearn.preprocessing import StandardScaler
@@ -17,11 +16,12 @@ from penguins.clustering.doubts import Candidate
 from penguins.clustering.eps_grid import propose_eps
 from penguins.clustering.indices import evaluate
 from penguins.clustering.selection import choose, stabilities
-from penguins.plots import k_distances_figure, use_log_axis
+from penguins.plots.clusters import draw_clusters
+from penguins.plots.curves import k_distances_figure
+from penguins.plots.style import COLOURS, INK, new_figure, use_log_axis
 
 MIN_SAMPLES, N_VALUES, MIN_COVERAGE = 3, 40, 0.5
 RULES = ("stability", "dbcv", "silhouette", "calinski-harabasz", "davies-bouldin", "s-dbw")
-NOISE_COLOUR = "#bbbbbb"
 
 
 def example_tables() -> dict[str, np.ndarray]:
@@ -46,23 +46,17 @@ def candidates(X: np.ndarray) -> list[Candidate]:
 
 def choices_figure(tables: dict[str, np.ndarray]) -> Figure:
     """Draw what each rule chooses in each table."""
-    figure = Figure(figsize=(2.1 * len(RULES), 2.3 * len(tables)), layout="constrained", dpi=80)
-    for row, (name, X) in zip(figure.subplots(len(tables), len(RULES)), tables.items(), strict=True):
+    figure, panels = new_figure(1.9 * len(RULES), 2.1 * len(tables), len(tables), len(RULES))
+    for row, (name, X) in enumerate(tables.items()):
         tried = candidates(X)
-        for panel, rule in zip(row, RULES, strict=True):
+        of_table = panels[row * len(RULES) :][: len(RULES)]
+        for panel, rule in zip(of_table, RULES, strict=True):
             position = choose(tried, rule, MIN_COVERAGE).position
-            draw_clustering(panel, X, tried[0 if position is None else position].labels)
+            draw_clusters(panel, X, tried[0 if position is None else position].labels)
             panel.set_title(f"{rule}: {tried[position or 0].metrics['n_clusters']:g}", fontsize=9)
-        row[0].set_ylabel(name, fontsize=9)
+            panel.set(xticks=[], yticks=[])
+        of_table[0].set_ylabel(name, fontsize=9)
     return figure
-
-
-def draw_clustering(panel: Axes, X: np.ndarray, labels: np.ndarray) -> None:
-    """Draw the records, in a colour for each cluster and noise in grey."""
-    noise = labels < 0
-    panel.scatter(X[noise, 0], X[noise, 1], s=3, color=NOISE_COLOUR)
-    panel.scatter(X[~noise, 0], X[~noise, 1], s=3, c=labels[~noise] % 20, cmap="tab20", vmin=0, vmax=19)
-    panel.set(xticks=[], yticks=[])
 
 
 def curves_figure(X: np.ndarray) -> Figure:
@@ -75,16 +69,15 @@ def curves_figure(X: np.ndarray) -> Figure:
         "stability": stabilities(tried, MIN_COVERAGE),
         **{name: np.array([one.metrics.get(name, np.nan) for one in tried]) for name in ("dbcv", "silhouette", "s-dbw")},
     }
-    figure = Figure(figsize=(10.5, 5), layout="constrained", dpi=100)
-    for panel, (name, values) in zip(figure.subplots(2, 3, sharex=True).flatten(), curves.items(), strict=True):
-        panel.plot(eps, values, marker="o", markersize=3)
+    figure, panels = new_figure(9.0, 4.8, 2, 3, sharex=True)
+    for panel, (name, values) in zip(panels, curves.items(), strict=True):
+        panel.plot(eps, values, marker="o", markersize=3, color=COLOURS[0])
         if name in RULES and (position := choose(tried, name, MIN_COVERAGE).position) is not None:
-            label = f"chosen: eps {eps[position]:g}, {tried[position].metrics['n_clusters']:g} clusters"
-            panel.plot(
-                eps[position], values[position], "o", markersize=10, markerfacecolor="none", color="#333333", label=label
-            )
-            panel.legend(frameon=False, fontsize=8)
-        panel.set(title=name, xlabel="eps")
+            panel.plot(eps[position], values[position], "o", markersize=10, markerfacecolor="none", color=INK)
+            name += f"\nring: eps {eps[position]:g}, {tried[position].metrics['n_clusters']:g} clusters"
+        panel.set_title(name, fontsize=10)
+        panel.set(xlabel="eps")
+        panel.tick_params(labelbottom=True)
         use_log_axis(panel.xaxis)
     return figure
 
