@@ -14,10 +14,11 @@ from typing import Any
 
 from penguins.cli.parameters import AUTO, BUNDLED, to_texts
 from penguins.project import PROJECT
+from penguins.redaction import redact
+from penguins.text import one_line, print_lines
 
 # Tags of a run.
-FINGERPRINT, DATA, CODE, STEP = "fingerprint", "fingerprint.data", "fingerprint.code", "fingerprint.step"
-WANTED = "fingerprint.wanted"
+FINGERPRINT, STEP = "penguins.fingerprint", "penguins.step"
 # Parameters that change no result. The content of `data` counts, not its path.
 IRRELEVANT = ("data", "env_manager", "log_from", "resume", "spark")
 CONFIG = "config"
@@ -25,9 +26,12 @@ CONFIG = "config"
 # those of a step of `main`, which has a configuration.
 COLUMN_PARAMETERS = ("target", "features", "group_by")
 # Modules that only draw what the results hold. A change in them is no reason to compute the results again.
-DRAWING = ("penguins/plots.py",)
+DRAWING = "penguins/plots/"
 PINS = ("requirements.txt", "requirements.lock")
-DIGEST_BYTES = 16
+# Processors have instructions for it, so that it is the fastest of the safe ones on large files.
+HASH, DIGEST_BYTES = "sha256", 16
+# Reading so much takes a second or more.
+LARGE_BYTES = 1 << 30
 # A plain dictionary: functions wrapped by functools cannot be shipped to a Spark worker.
 _digests: dict[tuple[str, int, int], str] = {}
 # The imports of a file by the digest of its content, because parsing all files takes 0.1 s.
@@ -45,29 +49,43 @@ class Fingerprint:
 
     @property
     def key(self) -> str:
-        """A digest of the whole fingerprint."""
-        return _digest([json.dumps([self.step, self.parameters, self.data, self.code], sort_keys=True).encode()])
+        """The whole fingerprint as three digests: of the step with its parameters, of the data, and of the code."""
+        parameters = json.dumps([self.step, self.parameters], sort_keys=True)
+        return " ".join([_digest([parameters.encode()]), _digest([self.data.encode()]), self.code])
 
     def tags(self) -> dict[str, str]:
         """Return the tags of a run that has this fingerprint."""
-        return {FINGERPRINT: self.key, DATA: self.data, CODE: self.code, STEP: self.step}
+        return {FINGERPRINT: self.key, STEP: self.step}
 
     def differences(self, tags: Mapping[str, str], parameters: Mapping[str, str]) -> list[str]:
         """Describe how this fingerprint differs from that of a run with these tags and parameters."""
         found = [
-            f"{name} ({parameters.get(name, 'none')} before, {value} now)"
+            f"{name} ({redact(parameters.get(name, 'none'))} before, {value} now)"
             for name, value in self.parameters.items()
-            if name not in (AUTO, CONFIG) and parameters.get(name) != value
+            if name not in (AUTO, CONFIG) and redact(parameters.get(name, "none")) != value
         ]
         before = _relevant(parameters)
         found += ["the configuration file"] if before.get(CONFIG) != self.parameters.get(CONFIG) else []
-        found += ["the data"] if tags.get(DATA) != self.data else []
-        found += ["the code"] if tags.get(CODE) != self.code else []
+        (_, data, code), (_, data_now, code_now) = _digests_of(tags.get(FINGERPRINT, "")), _digests_of(self.key)
+        found += ["the data"] if data != data_now else []
+        found += ["the code"] if code != code_now else []
         if not found and before.get(AUTO) != self.parameters.get(AUTO):
             return ["the columns that auto stands for"]
         if not found and tags.get(FINGERPRINT) != self.key and self.parameters.get(CONFIG):
             return ["the content of the configuration file"]  # under the same path, where only the fingerprint shows it
         return found
+
+
+def _digests_of(key: str) -> tuple[str, str, str]:
+    """Return the digests of the parameters, the data and the code in the key of a fingerprint, empty where it has none."""
+    parameters, _, rest = key.partition(" ")
+    data, _, code = rest.partition(" ")
+    return parameters, data, code
+
+
+def has_code(tags: Mapping[str, str], step: str) -> bool:
+    """Tell whether a run with these tags has run `step` with the code that it has now."""
+    return tags.get(STEP) == step and _digests_of(tags.get(FINGERPRINT, ""))[2] == code_digest(step)
 
 
 def step_fingerprint(step: str, parameters: Any, data: str) -> Fingerprint:
@@ -81,8 +99,8 @@ def fingerprint_from_texts(step: str, texts: Mapping[str, str], data: str) -> Fi
 
 
 def _relevant(texts: Mapping[str, str]) -> dict[str, str]:
-    """Return the parameters that change results, with the content of the file `config` in place of its path."""
-    relevant = {name: text for name, text in texts.items() if name not in IRRELEVANT}
+    """Return the parameters that change results, without secrets and with the content of the file `config` for its path."""
+    relevant = {name: redact(text) for name, text in texts.items() if name not in IRRELEVANT}
     has_auto = CONFIG in texts or AUTO in [texts.get(name) for name in COLUMN_PARAMETERS]
     if texts.get("data") == BUNDLED and has_auto:
         relevant[AUTO] = BUNDLED
@@ -113,7 +131,7 @@ def imported_files(folder: Path, script: str) -> dict[str, Path]:
     left = [script]
     while left:
         name = left.pop()
-        if name in found or name in DRAWING or not (folder / name).is_file():
+        if name in found or name.startswith(DRAWING) or not (folder / name).is_file():
             continue
         found[name] = folder / name
         for module in _imported_modules(found[name]):
@@ -141,31 +159,49 @@ def _imported_names(tree: ast.Module) -> Iterator[str]:
 
 
 def content_digest(path: Path) -> str:
-    """Return a digest of the content of a file, or of the names and contents in a folder.
+    """Return a digest of the content of a file, or of the names and contents in a folder; print a line before it takes long.
 
     Raises OSError where it cannot be read.
     """
-    if path.is_dir():
-        files = [file for file in sorted(path.rglob("*")) if file.is_file()]
-        return _digest(
-            part
-            for file in files
-            for part in (file.relative_to(path).as_posix().encode(), b"\0", content_digest(file).encode())
-        )
+    is_folder = path.is_dir()
+    files = [file for file in sorted(path.rglob("*")) if file.is_file()] if is_folder else [path]
+    keys = [_file_key(file) for file in files]
+    announce_large(path.name, sum(key[1] for key in keys if key not in _digests), "are read, first for its fingerprint")
+    digests = [_file_digest(key) for key in keys]
+    if not is_folder:
+        return digests[0]
+    return _digest(
+        part
+        for file, digest in zip(files, digests, strict=True)
+        for part in (file.relative_to(path).as_posix().encode(), b"\0", digest.encode())
+    )
+
+
+def announce_large(name: str, n_bytes: int, deed: str) -> None:
+    """Print what is about to be done with a file that is so large that it takes long."""
+    if n_bytes > LARGE_BYTES:
+        print_lines(f"{one_line(name)}: all of its {n_bytes / 2**30:.1f} GiB {deed}")
+
+
+def _file_key(path: Path) -> tuple[str, int, int]:
+    """Return the path of a file, its size in bytes, and when it was changed."""
     status = path.stat()
-    key = (str(path), status.st_size, status.st_mtime_ns)
+    return str(path), status.st_size, status.st_mtime_ns
+
+
+def _file_digest(key: tuple[str, int, int]) -> str:
     if key not in _digests:
-        with path.open("rb") as file:
-            _digests[key] = hashlib.file_digest(file, _hash).hexdigest()
+        with Path(key[0]).open("rb", buffering=0) as file:
+            _digests[key] = _text(hashlib.file_digest(file, HASH))
     return _digests[key]
 
 
-def _hash() -> Any:
-    return hashlib.blake2b(digest_size=DIGEST_BYTES)
-
-
 def _digest(parts: Iterable[bytes]) -> str:
-    hashed = _hash()
+    hashed = hashlib.new(HASH)
     for part in parts:
         hashed.update(part)
-    return str(hashed.hexdigest())
+    return _text(hashed)
+
+
+def _text(hashed: Any) -> str:
+    return str(hashed.hexdigest()[: 2 * DIGEST_BYTES])

@@ -1,10 +1,12 @@
 """The heartbeat of a run: its process writes on it, every few seconds, that it is alive."""
 
+import json
 import os
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from threading import Event, Thread
 
 import psutil
@@ -14,17 +16,36 @@ from mlflow.exceptions import MlflowException
 
 from penguins.cli.signals import interrupt_self
 
-# Tags of a run, and the parameter by which another run claims it.
-MACHINE, PROCESS, HEARTBEAT = "heartbeat.machine", "heartbeat.process", "heartbeat.time"
+# A tag of a run, and the parameter by which another run claims it.
+HEARTBEAT = "penguins.heartbeat"
 CLAIMED_BY = "claimed_by"
 INTERVAL_S = 10.0
 # Longer than a server may be away, during which there is no heartbeat.
 GRACE_PERIOD_S = 90.0
 
 
-def heartbeat_tags() -> dict[str, str]:
-    """Return the tags of a run on which this process works."""
-    return {MACHINE: machine_id(), PROCESS: process_id(), HEARTBEAT: _now()}
+@dataclass(frozen=True)
+class Heartbeat:
+    """A sign of life: when it came, in seconds since 1970, and the process and the machine that sent it, by their ids."""
+
+    time: float
+    process: str
+    machine: str
+
+    def tags(self) -> dict[str, str]:
+        """Return the tag of a run that has this heartbeat."""
+        return {HEARTBEAT: json.dumps(asdict(self))}
+
+
+def heartbeat_now() -> Heartbeat:
+    """Return the present heartbeat of this process."""
+    return Heartbeat(round(time.time(), 1), process_id(), machine_id())
+
+
+def last_heartbeat(run: Run) -> Heartbeat | None:
+    """Return the last heartbeat of a run, or None where it never had one."""
+    text = run.data.tags.get(HEARTBEAT)
+    return Heartbeat(**json.loads(text)) if text else None
 
 
 @contextmanager
@@ -45,13 +66,9 @@ def _send_until_done(client: MlflowClient, run_id: str, done: Event) -> None:
             if CLAIMED_BY in client.get_run(run_id).data.params:
                 interrupt_self()
                 return
-            client.set_tag(run_id, HEARTBEAT, _now())
+            client.set_tag(run_id, HEARTBEAT, heartbeat_now().tags()[HEARTBEAT])
         except (MlflowException, OSError):
             continue
-
-
-def _now() -> str:
-    return f"{time.time():.0f}"
 
 
 def is_alive(run: Run) -> bool:
@@ -60,25 +77,21 @@ def is_alive(run: Run) -> bool:
     On this machine the process itself is looked up. On another machine the heartbeat decides; since clocks differ, a heartbeat
     that looks old is watched for one and a half intervals.
     """
-    if run.info.status != "RUNNING":
+    last = last_heartbeat(run)
+    if run.info.status != "RUNNING" or last is None:
         return False
-    tags = run.data.tags
-    if tags.get(MACHINE) == machine_id():
-        return is_process_alive(tags.get(PROCESS, ""))
-    last = tags.get(HEARTBEAT)
-    if last is None:
-        return False
-    if abs(time.time() - float(last)) < GRACE_PERIOD_S:
+    if last.machine == machine_id():
+        return is_process_alive(last.process)
+    if abs(time.time() - last.time) < GRACE_PERIOD_S:
         return True
     time.sleep(1.5 * INTERVAL_S)
-    return bool(MlflowClient().get_run(run.info.run_id).data.tags.get(HEARTBEAT) != last)
+    return last_heartbeat(MlflowClient().get_run(run.info.run_id)) != last
 
 
 def owner(run: Run) -> str:
     """Return the process and the host that work on a run, for a person to find them."""
-    tags = run.data.tags
-    host = tags.get(MACHINE, "").partition(" ")[0] or "an unknown machine"
-    return f"process {tags.get(PROCESS, 'unknown').partition(' ')[0]} on {host}"
+    last = last_heartbeat(run)
+    return f"process {last.process.partition(' ')[0]} on {last.machine.partition(' ')[0]}" if last else "an unknown process"
 
 
 def claim_run(run_id: str, claimant: str) -> str:

@@ -1,37 +1,38 @@
 """Recovery: find the stale runs with the same fingerprint, claim each of them once and for good, and end them."""
 
+import math
 import os
-import shlex
 import time
 from collections.abc import Collection, Mapping
-from typing import Any
+from contextlib import suppress
 
-import psutil
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from mlflow.utils.mlflow_tags import MLFLOW_PROJECT_ENTRY_POINT
+from mlflow.utils.mlflow_tags import MLFLOW_PROJECT_ENTRY_POINT, MLFLOW_SOURCE_NAME
 
-from penguins.cli.parameters import parse_parameters, to_texts
-from penguins.cli.signals import GRACE_S, POLL_S
+from penguins.cli.signals import GRACE_S, POLL_S, RECORD_S, raise_if_interrupted
 from penguins.errors import InputError, WorkError
-from penguins.resume.fingerprint import CODE, FINGERPRINT, IRRELEVANT, STEP, WANTED, Fingerprint, code_digest
-from penguins.resume.heartbeat import CLAIMED_BY, PROCESS, claim_run, is_alive, owner
-from penguins.tracking.final_status import DELETED, schedule_final_status
-from penguins.tracking.store import SQLITE, absolute_tracking_uri, child_runs, is_server, search_runs
+from penguins.resume.fingerprint import FINGERPRINT, STEP, Fingerprint, has_code
+from penguins.resume.heartbeat import CLAIMED_BY, HEARTBEAT, claim_run, is_alive, owner
+from penguins.text import quote
+from penguins.tracking.store import child_runs, now_ms, search_runs
 
 FINISHED = "FINISHED"
-# A run that `mlflow run` has opened on another machine has this long to send its first heartbeat.
-STARTING_S = 600
+# A tag of a run that had nothing to do: the id of the run that holds the finished work.
+FINISHED_BY = "finished_by"
+# The environment variable that sets the grace period of a run without a heartbeat.
+GRACE = "PENGUINS_GRACE_S"
 
 
 def finished_run(experiment_id: str, fingerprint: Fingerprint) -> Run | None:
-    """Return the latest run with this fingerprint if it finished."""
+    """Return the latest run with this fingerprint that had work to do, if it finished."""
     runs = _runs_with(experiment_id, fingerprint)
     return runs[-1] if runs and runs[-1].info.status == FINISHED else None
 
 
 def _runs_with(experiment_id: str, fingerprint: Fingerprint) -> list[Run]:
-    return list(search_runs(experiment_id, f"tags.{FINGERPRINT} = '{fingerprint.key}'"))
+    found = search_runs(experiment_id, f"tags.`{FINGERPRINT}` = '{fingerprint.key}'")
+    return [run for run in found if FINISHED_BY not in run.data.tags]
 
 
 def claim_stale_runs(experiment_id: str, fingerprint: Fingerprint, run_id: str) -> list[Run]:
@@ -76,9 +77,14 @@ def _in_use(run: Run) -> WorkError:
     )
 
 
-def discard_run(run: Run) -> None:
-    """Delete this process's run, which had nothing to do, so that the finished work is seen only once."""
-    if not schedule_final_status(DELETED):
+def discard_run(run: Run, finished: Run) -> None:
+    """Delete this process's run, which had nothing to do, so that the finished work is seen only once.
+
+    A run of `mlflow run`, which writes to it until the end, stays, with a tag that names the run `finished`.
+    """
+    if MLFLOW_PROJECT_ENTRY_POINT in run.data.tags:
+        MlflowClient().set_tag(run.info.run_id, FINISHED_BY, finished.info.run_id)
+    else:
         MlflowClient().delete_run(run.info.run_id)
 
 
@@ -95,14 +101,13 @@ def end_stale_steps(stale: Run, except_steps: Collection[str]) -> None:
     process that started it. Raises WorkError where one does not.
     """
     for child in child_runs(stale.info.run_id, stale.info.experiment_id):
-        until = time.monotonic() + GRACE_S
+        until = time.monotonic() + GRACE_S + RECORD_S
         while is_alive(MlflowClient().get_run(child.info.run_id)):
+            raise_if_interrupted()
             if time.monotonic() > until:
                 raise _in_use(child)
             time.sleep(POLL_S)
-        tags = child.data.tags
-        step = tags.get(STEP, "")
-        recovers_itself = step in except_steps and tags.get(CODE) == code_digest(step)
+        recovers_itself = any(has_code(child.data.tags, step) for step in except_steps)
         if not recovers_itself and child.info.status != FINISHED:
             _end_with_children(MlflowClient().get_run(child.info.run_id))
 
@@ -113,67 +118,44 @@ def _end_with_children(run: Run) -> None:
         _end_with_children(child)
 
 
-def end_runs_that_only_began(experiment_id: str, fingerprint: Fingerprint, run_id: str, parameters: Any) -> None:
-    """End the runs for the same work whose process died before it could write the fingerprint on its run."""
+def end_runs_that_only_began(experiment_id: str, step: str, parameters: Collection[str], run: Run) -> None:
+    """End the open runs of `step`, except `run`, whose process died before it could write the fingerprint on its run.
+
+    A run without a heartbeat counts as dead after the grace period. Other projects in the experiment may have an entry point of
+    the same name: the run must
+    have no metric and no parameter but those in `parameters`, or, if it has none of these either, the same source as `run`.
+    Raises InputError as `beginning_grace_s` does.
+    """
+    latest = now_ms() - 1000 * beginning_grace_s()
     for tag in (STEP, MLFLOW_PROJECT_ENTRY_POINT):
-        where = f"tags.`{tag}` = '{fingerprint.step}' and attributes.status = 'RUNNING'"
-        for run in list(search_runs(experiment_id, where)):
-            tags = run.data.tags
-            if run.info.run_id == run_id or FINGERPRINT in tags:
+        for other in list(search_runs(experiment_id, f"tags.`{tag}` = '{step}' and attributes.status = 'RUNNING'")):
+            if other.info.run_id == run.info.run_id or FINGERPRINT in other.data.tags:
                 continue
-            same = tags[WANTED] == fingerprint.key if WANTED in tags else _has_same_parameters(run, parameters)
-            alive = is_alive(run) if PROCESS in tags else _may_be_starting(run)
-            if same and not alive:
-                end_stale_run(run)
+            if HEARTBEAT in other.data.tags:
+                is_stale = not is_alive(other)
+            else:
+                is_stale = other.info.start_time <= latest and _is_of_this_project(other, parameters, run)
+            if is_stale:
+                end_stale_run(other)
 
 
-def _has_same_parameters(run: Run, parameters: Any) -> bool:
-    """Tell whether the run has the same relevant parameters; those that `mlflow run` logged are quoted for a shell."""
-    wanted = to_texts(parameters)
-    logged_by_step = PROCESS in run.data.tags
-    try:
-        texts = {
-            name: text if logged_by_step else " ".join(shlex.split(text))
-            for name, text in run.data.params.items()
-            if name in wanted
-        }
-        logged = to_texts(parse_parameters(type(parameters), texts))
-    except (InputError, ValueError):
-        return False
-    return all(logged[name] == wanted[name] for name in wanted if name not in IRRELEVANT)
+def _is_of_this_project(other: Run, parameters: Collection[str], run: Run) -> bool:
+    """Tell whether `mlflow run` of this project opened a run to which nothing was logged yet except its parameters."""
+    has_source = other.data.tags.get(MLFLOW_SOURCE_NAME) == run.data.tags.get(MLFLOW_SOURCE_NAME)
+    names = other.data.params.keys()
+    return not other.data.metrics and (names <= set(parameters) if names else has_source)
 
 
-def _may_be_starting(run: Run) -> bool:
-    """Tell whether a process of this machine, or of another one, may be about to work on the run."""
-    own = {process.pid for process in [psutil.Process(), *psutil.Process().parents()]}
-    for process in psutil.process_iter():
-        try:
-            if process.pid in own:
-                continue
-            if process.environ().get("MLFLOW_RUN_ID") == run.info.run_id or _may_have_opened(process, run):
-                return True
-        except psutil.Error:
-            continue
-    age = time.time() - run.info.start_time / 1000
-    return is_server(absolute_tracking_uri()) and age < STARTING_S
+def beginning_grace_s() -> float:
+    """Return the grace period of a run that `mlflow run` has opened and whose step has not begun, in seconds.
 
-
-def _may_have_opened(process: psutil.Process, run: Run) -> bool:
-    """Tell whether the process is an `mlflow run` that is older than the run and not at work on another one."""
-    command = process.cmdline()
-    if "run" not in command or not any(part.endswith("mlflow") for part in command[:3]) or _has_another_store(process):
-        return False
-    at_work = any("MLFLOW_RUN_ID" in child.environ() for child in process.children())
-    return not at_work and process.create_time() * 1000 <= run.info.start_time
-
-
-def _has_another_store(process: psutil.Process) -> bool:
-    """Tell whether the process uses an SQLite file other than ours; a server may have many names."""
-    theirs, ours = process.environ().get("MLFLOW_TRACKING_URI", ""), absolute_tracking_uri()
-    if not (theirs.startswith(SQLITE) and ours.startswith(SQLITE)):
-        return False
-    path = os.path.join(process.cwd(), theirs.removeprefix(SQLITE))
-    return bool(os.path.realpath(path) != os.path.realpath(ours.removeprefix(SQLITE)))
+    Raises InputError where the environment variable that sets it holds no such number.
+    """
+    text = os.environ.get(GRACE) or "600"
+    with suppress(ValueError):
+        if 0 <= (seconds := float(text)) < math.inf:
+            return seconds
+    raise InputError(f"The environment variable {GRACE} must be a number of seconds, 0 or more. Got {quote(text)} instead.")
 
 
 def reason_to_start_afresh(experiment_id: str, fingerprint: Fingerprint) -> str:
@@ -181,7 +163,9 @@ def reason_to_start_afresh(experiment_id: str, fingerprint: Fingerprint) -> str:
     others = [
         run
         for run in search_runs(experiment_id, f"tags.`{STEP}` = '{fingerprint.step}'")
-        if run.data.tags.get(FINGERPRINT, fingerprint.key) != fingerprint.key and CLAIMED_BY not in run.data.params
+        if run.data.tags.get(FINGERPRINT, fingerprint.key) != fingerprint.key
+        and CLAIMED_BY not in run.data.params
+        and FINISHED_BY not in run.data.tags
     ]
     if not others:
         return "no unfinished run has this fingerprint"

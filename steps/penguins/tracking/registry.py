@@ -1,24 +1,21 @@
 """The model registry: register the model of a run, and make it the champion if it beats the present one on the same rows."""
 
-import json
 import shlex
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlsplit
 
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
-from mlflow.store.artifact.runs_artifact_repo import RunsArtifactRepository
-from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
 from penguins.errors import InputError, WorkError
 from penguins.text import LONGEST_REASON, one_line, print_lines, quote
 from penguins.tracking.held_out import Figure, HeldOut
+from penguins.tracking.model_versions import LONGEST_VALUE, register_once
 from penguins.tracking.row_hashes import SeenRows, count_seen, load_row_hashes, zero_bits
 from penguins.tracking.store import absolute_uri, repeat_if_busy
 
@@ -27,13 +24,11 @@ CHAMPION, CHALLENGER = "champion", "challenger"
 DECISION, REGISTERED = "registry_decision", "registered_model"
 # Tags of a model version: the column that it predicts, and the figure by which it is compared.
 TARGET, COMPARED_BY = "target", "compared_by"
-MODELS = "models:/"
 CATALOGS = ("databricks-uc", "uc")
 # A registry has no way to set an alias only if it has not changed. Another run that looked before this one set the alias sets
 # its own within this time, and is noticed.
 LOOK_AGAIN_S = 1.0
 MOST_ROUNDS = 10
-LONGEST_VALUE = 250
 
 
 @dataclass(frozen=True)
@@ -161,43 +156,6 @@ def refuse_registry_errors(name: str) -> Iterator[None]:
             f"The model could not be registered as {quote(name)}: {one_line(error)[:LONGEST_REASON].rstrip('.')}. "
             "The run keeps its results and its model."
         ) from error
-
-
-def register_once(client: MlflowClient, uri: str, name: str, run_id: str, tags: dict[str, str]) -> str:
-    """Return the version under `name` of the run's model; create it unless an earlier attempt of the run has done so.
-
-    Two steps that create a version at once may both take the same number; a store refuses one after few attempts of its own.
-    """
-    return repeat_if_busy(lambda: _find_or_create_version(client, uri, name, run_id, tags))
-
-
-def _find_or_create_version(client: MlflowClient, uri: str, name: str, run_id: str, tags: dict[str, str]) -> str:
-    try:
-        client.create_registered_model(name)
-    except MlflowException as error:
-        # A prompt may have the name, which MLflow says in words alone.
-        if error.error_code not in ("RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS") or "already taken" in str(error):
-            raise
-    for version in client.search_model_versions(f"name='{name}'"):
-        if version.run_id == run_id:
-            return str(version.version)
-    short = {key: value[:LONGEST_VALUE] for key, value in tags.items()}
-    is_logged_model = uri.startswith(MODELS)
-    model_id = uri.removeprefix(MODELS) if is_logged_model else None
-    source = uri if is_logged_model else RunsArtifactRepository.get_underlying_uri(uri)
-    # Not mlflow.register_model, which prints and adds a version even to a prompt.
-    created = client.create_model_version(name, source, None if model_id else run_id, tags=short, model_id=model_id)
-    if model_id:
-        with suppress(MlflowException):
-            _link_version(client, model_id, {"name": name, "version": created.version})
-    return str(created.version)
-
-
-def _link_version(client: MlflowClient, model_id: str, version: dict[str, Any]) -> None:
-    """Let the page of a logged model show its version in the registry, which a server does itself."""
-    linked = json.loads(client.get_logged_model(model_id).tags.get(MLFLOW_MODEL_VERSIONS) or "[]")
-    if version["name"] not in [one["name"] for one in linked]:
-        client.set_logged_model_tags(model_id, {MLFLOW_MODEL_VERSIONS: json.dumps([*linked, version])})
 
 
 def find_champion(client: MlflowClient, name: str) -> str:

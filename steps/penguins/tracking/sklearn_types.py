@@ -64,6 +64,17 @@ def trusted_types_in_file(path: Path) -> list[str]:
     return [] if has_methods(path) else trusted_types(skops.io.get_untrusted_types(file=path))
 
 
+def load_trusted(stored: bytes) -> Any:
+    """Load what skops has stored, by types that are trusted.
+
+    Raises UntrustedTypesFoundException where it needs others, and ValueError, TypeError or BadZipFile where it is no such file.
+    """
+    import skops.io
+
+    trusted = [] if has_methods(BytesIO(stored)) else trusted_types(skops.io.get_untrusted_types(data=stored))
+    return skops.io.loads(stored, trusted=trusted)
+
+
 def trusted_types_of_model(model: Any) -> list[str]:
     """Return the types beyond those of skops that the fitted `model` needs.
 
