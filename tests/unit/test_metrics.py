@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from sklearn import metrics
 
-from penguins.metrics import adjusted_rand_index, metrics_of_classes
+from penguins.metrics import adjusted_rand_index, area_under_curve, metrics_of_classes
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -35,3 +35,12 @@ def test_a_class_that_the_model_does_not_know_is_an_error_whatever_is_predicted(
     precisions = [np.mean(truth[predicted == name] == name) for name in counted]
     assert found["recall"] == pytest.approx(np.mean(recalls))
     assert found["precision"] == pytest.approx(np.mean(precisions))
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 7])
+def test_the_area_under_the_curve_is_that_of_scikit_learn(n_classes: int) -> None:
+    random = np.random.default_rng(n_classes)
+    y, probabilities = np.arange(80) % n_classes, random.dirichlet(np.ones(n_classes), 80)
+    scores = probabilities[:, 1] if n_classes == 2 else probabilities
+    expected = metrics.roc_auc_score(y, scores, multi_class="ovr")
+    assert area_under_curve(y, probabilities, np.arange(n_classes)) == pytest.approx(expected, rel=1e-12)

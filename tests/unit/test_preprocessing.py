@@ -10,7 +10,7 @@ from scipy import sparse
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline
 
-from penguins.preprocessing import build_pipeline
+from penguins.preprocessing import build_pipeline, encoded_names
 from penguins.project import PROJECT
 
 NUMBERS, TEXTS = ["bill_length_mm", "bill_depth_mm", "flipper_length_mm"], ["sex", "species", "island"]
@@ -131,3 +131,26 @@ def test_codes_are_encoded_as_categories_whatever_the_type_of_numbers(encoding: 
     unseen = model["columns"].transform(pd.DataFrame({"hour": [9]})).tolist()
     assert unseen == ([[0, 0, 0]] if encoding == "onehot" else [[-1]])
     assert skops.io.get_untrusted_types(data=skops.io.dumps(model)) == []
+
+
+@pytest.mark.parametrize("encoding", ["onehot", "ordinal"])
+def test_the_columns_of_the_estimator_have_the_names_that_people_know(encoding: str) -> None:
+    rows = pd.DataFrame({"km": [1.0, 2.0, 4.0], "g": ["b", "a", "b"], "code": [3.0, 10.0, 3.0], "h": ["x=1", "", "é"]})
+    fitted = build_pipeline(["km"], ["g", "h"], encoding, Ridge(), ["code"]).fit(rows, rows["km"])
+    names = encoded_names(fitted)
+    if encoding == "ordinal":
+        assert names == ["km", "g", "h", "code"]
+    else:
+        assert names == ["km", "g=a", "g=b", "h=", "h=x=1", "h=é", "code=3", "code=10"]
+    found = fitted["columns"].transform(rows)
+    assert len(names) == found.shape[1]
+    if encoding == "onehot":
+        assert found[:, names.index("g=b")].tolist() == [1, 0, 1]
+        assert found[:, names.index("code=10")].tolist() == [0, 1, 0]
+
+
+def test_names_are_those_of_columns_of_one_kind_alone_and_of_whole_numbers() -> None:
+    rows = pd.DataFrame({"g": ["b", "a"], "code": [3, 10], "y": [0.0, 1.0]})
+    assert encoded_names(build_pipeline([], ["g"], "onehot", Ridge()).fit(rows, rows["y"])) == ["g=a", "g=b"]
+    assert encoded_names(build_pipeline(["y"], [], "onehot", Ridge()).fit(rows, rows["y"])) == ["y"]
+    assert encoded_names(build_pipeline([], [], "onehot", Ridge(), ["code"]).fit(rows, rows["y"])) == ["code=3", "code=10"]

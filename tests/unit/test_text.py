@@ -1,14 +1,19 @@
 """Text for people: one line, nothing that steers a terminal, numbers in their shortest form."""
 
+import time
+
 import pytest
 
 from penguins.text import (
     LONGEST_QUOTE,
+    count,
     escape_unprintable,
     format_number,
     is_number,
     one_line,
+    print_always,
     print_lines,
+    print_warnings,
     quote,
     suggestion,
 )
@@ -41,6 +46,15 @@ def test_a_quote_is_on_one_line_and_of_limited_length(value: object, quoted: str
 )
 def test_the_most_similar_name_is_suggested_whatever_its_case(name: str, expected: str) -> None:
     assert suggestion(name, ["features", "Bill", "seed"]) == expected
+
+
+def test_a_similar_name_among_very_many_is_given_up_rather_than_waited_for() -> None:
+    names = [f"column_{number:06}" for number in range(1_000_000)]
+    start = time.process_time()
+    assert suggestion("Column_999999", names) == " Did you mean 'column_999999'?"
+    assert suggestion("column_x0001", names).startswith(" Did you mean 'column_")
+    assert suggestion("x" * 100_000, ["x" * 99_999]) == ""
+    assert time.process_time() - start < 10
 
 
 @pytest.mark.parametrize(
@@ -78,6 +92,22 @@ def test_a_message_is_on_one_line_without_its_sql(error: object, line: str) -> N
 def test_lines_are_printed_with_unprintable_characters_escaped(capsys: pytest.CaptureFixture[str]) -> None:
     print_lines("a\nb", "\x1b[2J\r")
     assert capsys.readouterr().out == "a\nb\n\\x1b[2J\\r\n"
+
+
+@pytest.mark.parametrize(("setting", "out", "err"), [("", "a\nwarning: b\nc\n", ""), ("quiet", "c\n", "warning: b\n")])
+def test_a_quiet_output_keeps_warnings_and_what_is_always_printed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], setting: str, out: str, err: str
+) -> None:
+    monkeypatch.setenv("PENGUINS_OUTPUT", setting)
+    print_lines("a")
+    print_warnings("b")
+    print_always("c")
+    assert capsys.readouterr() == (out, err)
+
+
+@pytest.mark.parametrize(("number", "text"), [(0, "0 groups"), (1, "1 group"), (2, "2 groups")])
+def test_a_number_of_one_has_its_noun_in_the_singular(number: int, text: str) -> None:
+    assert count(number, "group") == text
 
 
 def test_line_breaks_and_foreign_letters_are_not_escaped() -> None:

@@ -5,11 +5,11 @@ and defaults, MLproject for one, are generated from these declarations by docs/g
 """
 
 import dataclasses
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar, get_type_hints
 
+from penguins.cli.environment import text_from_environment
 from penguins.cli.read_options import ReadOptions, ReadRule
 from penguins.cli.rules import AUTO as AUTO
 from penguins.cli.rules import (
@@ -48,8 +48,6 @@ SPARK_TARGET = (
     r"|(spark|k8s|sc)://.+|yarn|active"
 )
 SPARK_PHRASE = "a master such as local[*] or spark://host:7077, a Connect URL (sc://host:15002), connect-local[2] or active"
-# An output that is catalog.schema.table, and not the name of a folder or file.
-CATALOG_TABLE = re.compile(r"(?!.*\.(csv|parquet|pq|gz)$)\w+\.\w+\.\w+")
 
 
 @dataclass(frozen=True)
@@ -158,7 +156,8 @@ MinCoverage = Annotated[
 Runs = Annotated[
     str,
     Parameter(
-        Choice(("all", "groups")), "all: a run for each group and each value; groups: for each group, no models of values"
+        Choice(("auto", "all", "groups", "none")),
+        "all: a run for each group and each value; groups: for each group; none: tables alone; auto: all up to 10,000 values",
     ),
 ]
 Models = Annotated[str, Parameter(Choice(("all", "best", "none")), "which models to log: all, best or none")]
@@ -180,6 +179,20 @@ Register = Annotated[
 Spark = Annotated[
     str,
     Parameter(Text(SPARK_PHRASE, SPARK_TARGET), "where Spark runs: local[*], spark://…, sc://…, connect-local[2], or active"),
+]
+SparkOrNone = Annotated[
+    str,
+    Parameter(
+        Text(f"{NONE}, {SPARK_PHRASE}", rf"{NONE}|{SPARK_TARGET}"),
+        "where Spark runs: local[*], spark://…, sc://…, connect-local[2], or active; none: without Spark and Java",
+    ),
+]
+SweepOutput = Annotated[
+    str,
+    Parameter(
+        Text("empty, a folder, a URI or catalog.schema.prefix", rf"{CHARACTER}*"),
+        "where the tables results and clusters go: a folder, a URI, with Spark catalog.schema.prefix; empty: to the run alone",
+    ),
 ]
 # An option of the scripts only, because `mlflow run` has its own.
 Experiment = Annotated[
@@ -232,6 +245,7 @@ def parse_parameters(declared: type[P], texts: Mapping[str, str]) -> P:
 
     Raises InputError that names the parameter, the rule and the value, or a parameter that is missing and has no default.
     """
+    texts = {name: text_from_environment(name, text) for name, text in texts.items()}
     known = declared_parameters(declared)
     values = {}
     for name, text in texts.items():
@@ -265,29 +279,6 @@ def require_target(data: str, target: str) -> None:
         raise InputError(
             "The 'target' parameter must name the column to predict in a table of your own. Got 'auto' instead, which is for "
             f"the penguins: give, for example, target=price for {quote(data)}."
-        )
-
-
-def require_models_to_register(models: str, register: str) -> None:
-    """Raise InputError where a sweep is to register its model and to log no models."""
-    if register and models == "none":
-        raise InputError(
-            f"The 'models' parameter must be all or best where 'register' is {quote(register)}. Got 'none' instead, which "
-            "logs no model that could be registered."
-        )
-
-
-def is_catalog_table(output: str) -> bool:
-    """Tell whether the parameter `output` names a table of a catalogue: catalog.schema.table."""
-    return CATALOG_TABLE.fullmatch(output) is not None
-
-
-def require_spark_for_table(output: str, spark: str) -> None:
-    """Raise InputError where predictions are to go to a table of a catalogue and there is no Spark to write it."""
-    if spark == NONE and is_catalog_table(output):
-        raise InputError(
-            "The 'spark' parameter must name a Spark where the output is a table of its catalogue. "
-            f"Got {NONE} with output={quote(output)}: give spark=active, for example, or ./{output} for a folder of that name."
         )
 
 

@@ -6,11 +6,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from penguins.cli.rules import CHARACTER
+from penguins.cli.rules import CHARACTER, Flag, Integer, Rule
 from penguins.errors import InputError
-from penguins.text import LONGEST_REASON, format_number, is_number, one_line, quote, suggestion
+from penguins.text import LONGEST_REASON, is_number, one_line, quote, suggestion
 
-MOST_SKIPPED = 1_000_000
 DECIMALS = (".", ",")
 THOUSANDS = (".", ",", " ", "'", "’", "_", "\u00a0", "\u202f")
 
@@ -70,7 +69,7 @@ class ReadRule:
             raise InputError("it is no mapping: put the names and values into braces")
         for name in content:
             if name not in CHECKS:
-                hint = " A blank must follow each colon" if ":" in str(name) else suggestion(str(name), CHECKS)
+                hint = " A blank must follow each colon" if ":" in name else suggestion(name, CHECKS)
                 raise InputError(f"it has no name {quote(name)}.{hint or ' The names are ' + ', '.join(CHECKS)}")
         options = ReadOptions(**{name: CHECKS[name](name, value) for name, value in content.items()})
         _require_distinct_signs(options)
@@ -93,6 +92,16 @@ def _one_of(signs: tuple[str, ...]) -> Callable[[str, Any], str]:
     return check
 
 
+def _check_with(rule: Rule) -> Callable[[str, Any], Any]:
+    def check(name: str, value: Any) -> Any:
+        try:
+            return rule.parse(value)
+        except (AttributeError, ValueError) as error:  # a list is no text
+            raise InputError(f"{name} is {quote(value)}, and not {rule.phrase}") from error
+
+    return check
+
+
 def _encoding(name: str, value: Any) -> str:
     try:
         "1".encode(value)
@@ -104,23 +113,11 @@ def _encoding(name: str, value: Any) -> str:
 def _texts(name: str, value: Any) -> tuple[str, ...]:
     values = value if isinstance(value, list) else [value]
     for one in values:
-        if isinstance(one, bool) or not isinstance(one, str | int | float):
-            raise InputError(f"{name} holds {quote(one)}, which is neither a number nor a text in quotes")
-        if not re.fullmatch(rf"{CHARACTER}*", str(one)):
+        if not isinstance(one, str):
+            raise InputError(f"{name} holds {quote(one)}, which is neither a number nor a text")
+        if not re.fullmatch(rf"{CHARACTER}*", one):
             raise InputError(f"{name} holds {quote(one)}, which no tracking store takes")
-    return tuple(one if isinstance(one, str) else format_number(one) for one in values)
-
-
-def _flag(name: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise InputError(f"{name} is {quote(value)}, and not true or false")
-    return value
-
-
-def _count(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST_SKIPPED:
-        raise InputError(f"{name} is {quote(value)}, and not a whole number in [0, {MOST_SKIPPED}]")
-    return value
+    return tuple(values)
 
 
 # How to check each option: a function of its name and its value that returns the value as `ReadOptions` holds it.
@@ -130,10 +127,10 @@ CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "decimal": _one_of(DECIMALS),
     "thousands": _one_of(THOUSANDS),
     "quotechar": _one_sign,
-    "skipinitialspace": _flag,
+    "skipinitialspace": _check_with(Flag()),
     "na_values": _texts,
-    "keep_default_na": _flag,
-    "skiprows": _count,
+    "keep_default_na": _check_with(Flag()),
+    "skiprows": _check_with(Integer(0, 1_000_000)),
 }
 
 

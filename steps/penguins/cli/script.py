@@ -1,30 +1,44 @@
 """A step as a script: it reads its command line, runs, reports a failure in one line and returns an exit code."""
 
 import argparse
+import gc
 import os
+import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+import traceback
+from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
 
+from penguins.cli.environment import secrets_in_environment
 from penguins.cli.parameters import P, declared_parameters, parse_parameters
 from penguins.cli.signals import (
+    hold_signals,
     interrupted_exit_code,
-    interruptible,
     interruption,
     is_interrupted,
     listen_for_signals,
+    stop_listening,
 )
 from penguins.errors import FAILED_WORK, WRONG_INPUT, InputError, WorkError
 from penguins.project import PROJECT
-from penguins.text import LONGEST_REASON, one_line, quote, suggestion
-from penguins.tracking.final_status import KILLED, schedule_final_status
+from penguins.redaction import redact
+from penguins.temporary import delete_temporary_folders
+from penguins.text import LONGEST_REASON, NORMAL, OUTPUT, QUIET, VERBOSE, one_line, output, quote, suggestion
 
 ERROR_PREFIX = "error: "
 # An exception of one of these libraries is a failure of the store or the network: it is reported in one line.
 STORE_LIBRARIES = ("alembic", "mlflow", "requests", "sqlalchemy", "urllib3")
-# An option of every script.
+# In bytes. MLflow passes the whole command of a step to `bash -c` as one argument, which may have 131,072 bytes on Linux. The
+# rest is for the names of the parameters and for what activates an environment.
+LONGEST_COMMAND = 120_000
+# Options of every script, which no run logs.
 CHECK = "--check"
+FLAGS = {
+    CHECK: "only check the parameters, and run nothing",
+    "--quiet": "print errors, warnings that deserve doubt, and the run's id alone",
+    "--verbose": "print all results, also where they are many",
+}
 
 
 def parse_argv(declared: type, argv: Sequence[str]) -> dict[str, str]:
@@ -36,15 +50,14 @@ def parse_argv(declared: type, argv: Sequence[str]) -> dict[str, str]:
     options = {f"--{name}" for name in known}
     joined: list[str] = []
     for token in argv:
-        if joined and joined[-1] in options and token not in (*options, CHECK):
+        if joined and joined[-1] in options and token not in (*options, *FLAGS):
             joined[-1] += f"={token}"
         else:
             joined.append(token)
 
     parser = _Parser(prog=os.path.basename(sys.argv[0]), allow_abbrev=False, description=_first_line(declared.__doc__))
-    parser.add_argument(
-        CHECK, action="store_true", default=argparse.SUPPRESS, help="only check the parameters, and run nothing"
-    )
+    for flag, text in FLAGS.items():
+        parser.add_argument(flag, action="store_true", default=argparse.SUPPRESS, help=text)
     for parameter in known.values():
         default = "required" if parameter.is_required else f"default: {parameter.text or 'empty'}"
         text = f"{parameter.help} ({default})".replace("%", "%%")
@@ -53,7 +66,7 @@ def parse_argv(declared: type, argv: Sequence[str]) -> dict[str, str]:
     for token in unknown:
         name = token.lstrip("-").partition("=")[0]
         raise InputError(f"The {quote(name)} parameter is not known.{suggestion(name, known)}")
-    return {name: text for name, text in vars(found).items() if name != "check"}
+    return {name: text for name, text in vars(found).items() if f"--{name}" not in FLAGS}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -65,16 +78,35 @@ def _first_line(doc: str | None) -> str:
     return (doc or "").strip().partition("\n")[0]
 
 
+def read_command_line(declared: type[P], argv: Sequence[str]) -> P:
+    """Return the parameters on the command line, and set how much this process and those that it starts print.
+
+    Raises InputError where a parameter, or the environment variable that says how much is printed, is wrong.
+    """
+    asked = [value for value in (QUIET, VERBOSE) if f"--{value}" in argv]
+    if len(asked) > 1:
+        raise InputError("The options --quiet and --verbose exclude each other: give one of them.")
+    if asked:
+        os.environ[OUTPUT] = asked[0]
+    if output() not in (QUIET, NORMAL, VERBOSE):
+        raise InputError(
+            f"The environment variable {OUTPUT} must be one of {QUIET}, {NORMAL}, {VERBOSE}. Got {quote(output())} instead."
+        )
+    return parse_parameters(declared, parse_argv(declared, argv))
+
+
 def check_command_line(entry_point: str, declared: type[P]) -> P:
     """Parse the command line of a script before its heavy imports, so that a wrong parameter is reported at once.
 
     With the option `--check` this ends the process: with 0, or with 2 and the line of the refusal, and nothing is recorded.
-    From here on a signal is held back if `mlflow run` has opened a run for this process.
+    From here on a signal ends the process at once, or waits for the step's run if `mlflow run` has opened one.
+    Garbage is not collected until `run_script`: imports make many objects and little garbage, and take a sixth less time.
     """
-    listen_for_signals(on_signal=lambda: schedule_final_status(KILLED))
+    gc.disable()
+    listen_for_signals()
     only_check = CHECK in sys.argv[1:]
     try:
-        parameters = parse_parameters(declared, parse_argv(declared, sys.argv[1:]))
+        parameters = read_command_line(declared, sys.argv[1:])
     except InputError as error:
         sys.exit(_refuse(entry_point, error, has_run=not only_check))
     if only_check:
@@ -82,19 +114,32 @@ def check_command_line(entry_point: str, declared: type[P]) -> P:
     return parameters
 
 
+def require_short(step: str, texts: Mapping[str, str]) -> None:
+    """Raise InputError that names the longest of the parameters of `step` where they are too long for its command line."""
+    lengths = {name: len(os.fsencode(shlex.quote(text))) for name, text in texts.items()}
+    if sum(lengths.values()) > LONGEST_COMMAND:
+        longest = max(lengths, key=lambda name: lengths[name])
+        raise InputError(
+            f"The {quote(longest)} parameter must be short enough for a command line: quoted for the shell, the parameters of "
+            f"a step may have {LONGEST_COMMAND} bytes together. Got {sum(lengths.values())} for {step}, of which "
+            f"{quote(longest)} has {lengths[longest]}: give fewer or shorter values."
+        )
+
+
 def step_refusal(step: str, texts: dict[str, str]) -> str:
-    """Return the message with which the script of `step` would refuse these parameters, or an empty text."""
-    command = [
-        sys.executable,
-        str(PROJECT / "steps" / f"{step}.py"),
-        CHECK,
-        *[f"--{name}={text}" for name, text in texts.items()],
-    ]
+    """Return the message with which the script of `step` would refuse these parameters, or an empty text.
+
+    Raises InputError where they are too long for the command line of a step.
+    """
+    require_short(step, texts)
     for name, text in texts.items():
         if "\0" in text:  # no command line takes it
             return f"The {quote(name)} parameter must be text without a null character. Got {quote(text)} instead."
+    script = str(PROJECT / "steps" / f"{step}.py")
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        with secrets_in_environment({step: texts}) as hidden:  # everybody sees command lines
+            options = [f"--{name}={text}" for name, text in hidden[step].items()]
+            done = subprocess.run([sys.executable, script, CHECK, *options], capture_output=True, text=True, check=False)
     except OSError as error:  # more than the system takes
         return f"The parameters cannot be passed on a command line: {one_line(error)}."
     return "" if done.returncode == 0 else done.stderr.strip().removeprefix(ERROR_PREFIX)
@@ -113,11 +158,11 @@ def _refuse(entry_point: str, error: InputError, has_run: bool = True) -> int:
 def run_entry_point(entry_point: str, step: Callable[[P], None], declared: type[P], argv: Sequence[str] | None = None) -> int:
     """Run `step` with the parameters in `argv` and return the exit code; a known failure is printed as one line."""
     try:
-        parameters = parse_parameters(declared, parse_argv(declared, sys.argv[1:] if argv is None else argv))
+        parameters = read_command_line(declared, sys.argv[1:] if argv is None else argv)
     except InputError as error:
         return _refuse(entry_point, error)
     try:
-        with interruptible():
+        with delete_temporary_folders(), hold_signals():
             step(parameters)
     except KeyboardInterrupt as error:
         return _print_interruption(error)
@@ -140,12 +185,21 @@ def run_script(entry_point: str, step: Callable[[P], None], declared: type[P]) -
 
     On success it returns rather than exits: Databricks takes any exit for a failure.
     """
-    if code := run_entry_point(entry_point, step, declared):
+    gc.freeze()  # what was imported stays
+    gc.enable()
+    try:
+        code = run_entry_point(entry_point, step, declared)
+    except Exception:  # noqa: BLE001  # of a fault, whose message may quote a URL
+        sys.stderr.write(redact(traceback.format_exc()))
+        code = FAILED_WORK
+    finally:
+        stop_listening()
+    if code:
         sys.exit(code)
 
 
 def _print_interruption(error: KeyboardInterrupt) -> int:
-    print(one_line(error) or "interrupted", file=sys.__stderr__, flush=True)
+    print(one_line(error) or "interrupted", file=sys.stderr, flush=True)
     return interrupted_exit_code()
 
 

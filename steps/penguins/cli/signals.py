@@ -1,21 +1,27 @@
-"""Signals that end a step: SIGINT and SIGTERM, and the death of the `mlflow run` that started it."""
+"""Signals that end a step: SIGINT and SIGTERM, and the death of the `mlflow run` that started it.
 
-import logging
+A signal is only noted. The work looks for one between two runs, two groups or two waits, with `raise_if_interrupted`.
+"""
+
 import os
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import Future, wait
+from contextlib import contextmanager, suppress
 from threading import Thread, current_thread, main_thread
 from types import FrameType
+from typing import Any, ClassVar, TypeVar
 
-GRACE_S = 25.0
+# One wish to end may come as several signals of a kind, as when a scheduler signals a whole group of processes, and `main` its
+# steps; after this time, another one is a second wish.
+SAME_WISH_S = 5.0
+# The work has this long to look for a signal; then the process ends by force, once the ends of its runs are written or this
+# has taken too long.
+GRACE_S, RECORD_S = 25.0, 5.0
 POLL_S = 0.5
-REPEAT_S = 0.05
-# Modules whose work on a database must not be interrupted half-way.
-TRANSACTIONS = ("sqlalchemy.", "mlflow.store.db.", "mlflow.store.tracking.sqlalchemy_store")
-SHELLS = ("bash", "sh", "dash", "zsh")
+T = TypeVar("T")
 
 
 class Interrupted(KeyboardInterrupt):
@@ -23,172 +29,146 @@ class Interrupted(KeyboardInterrupt):
 
 
 class _State:
-    """The signal that has come, the run of `mlflow run`, its processes, and whether the work may be interrupted now."""
+    """The signals that have come, whether this process listens for them, and whether it may have opened a run.
 
-    signal: int | None = None
-    on_signal: Callable[[], object] = staticmethod(lambda: None)
-    run_id = ""
-    parents = (0, 0)
-    listening = False
-    interruptible = False
+    Spark's workers get a copy, so that nothing may be in here that cannot be serialised.
+    """
+
+    signals: ClassVar[list[int]] = []
+    noted_at = 0.0
+    is_listening = False
+    may_have_run = False
 
 
-def listen_for_signals(on_signal: Callable[[], object]) -> None:
-    """Handle SIGINT and SIGTERM from now on.
+# What to call before the process ends by force, and the processes that were told to end.
+_before_forced_end: list[Callable[[], object]] = []
+_terminated: set[Any] = set()
 
-    Before `interruptible`, a signal ends the process at once, or is held back if `mlflow run` has opened a run for it.
-    `on_signal` is called once, when the first signal comes. Where `mlflow run` started this process, the death of `mlflow run`
-    counts as a signal, because it would leave this process an orphan.
+
+def listen_for_signals() -> None:
+    """Note SIGINT and SIGTERM from now on, and end the process if the work does not react to them.
+
+    Where no run can be open yet, a signal ends the process at once. Where `mlflow run` started this process, the death of
+    `mlflow run` counts as SIGTERM, because it would leave this process an orphan.
     """
     if current_thread() is not main_thread():
         return
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _handle_signal)
-    if hasattr(signal, "SIGALRM"):
-        signal.signal(signal.SIGALRM, _interrupt)
-    _State.on_signal = staticmethod(on_signal)
-    _State.listening = True
-    _State.run_id = os.environ.get("MLFLOW_RUN_ID", "")
-    if _State.run_id:
-        Thread(target=_watch_parents, daemon=True).start()
+        signal.signal(number, _note_signal)
+    _State.is_listening = True
+    _State.may_have_run = bool(os.environ.get("MLFLOW_RUN_ID"))
+    Thread(target=_watch, args=(os.getppid() if _State.may_have_run else None,), daemon=True).start()
 
 
-def _handle_signal(number: int, frame: FrameType | None) -> None:
-    if not _State.run_id and not _State.interruptible:
-        # No run is open yet.
+def _note_signal(number: int, _frame: FrameType | None) -> None:
+    if not _State.may_have_run:
         os._exit(128 + number)
-    if _State.signal is None:
-        _State.signal = number
-        Thread(target=_end_by_force, daemon=True).start()
-        # Libraries complain when they are interrupted. Our own message goes to the original standard error.
-        logging.disable()
-        sys.unraisablehook = lambda _: None
-        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # closed when the process ends
-        _State.on_signal()
-        _interrupt(number, frame)
+    if number not in _State.signals or time.monotonic() > _State.noted_at + SAME_WISH_S:
+        _State.signals.append(number)
+        _State.noted_at = time.monotonic()
 
 
-def mlflow_run_above() -> tuple[str, int] | None:
-    """Return the id of the run that `mlflow run` opened for this process and the process id of that `mlflow run`.
+def stop_listening() -> None:
+    """Give the signals their usual meaning again at the end of a step that none of them ended.
 
-    Returns None where this process was started in another way, or where that `mlflow run` is gone.
+    The process may be an interpreter that goes on, as on Databricks. An interrupted process still has to end.
     """
-    import psutil
-
-    parent, above = _State.parents
-    if not _State.run_id or os.getppid() != parent or not psutil.pid_exists(above or parent):
-        return None
-    return _State.run_id, above or parent
+    if _State.is_listening and not is_interrupted():
+        _State.is_listening = False
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def _interrupt(_number: int, frame: FrameType | None) -> None:
-    """Raise Interrupted in the main thread, but never inside a database transaction, which would leave the store locked.
-
-    Code that drops exceptions may swallow it: an alarm repeats it until some block handles it.
-    """
-    if not _State.interruptible:
-        return
-    if hasattr(signal, "SIGALRM"):
-        signal.setitimer(signal.ITIMER_REAL, REPEAT_S)
-        if _is_in_transaction(frame) or _is_being_handled():
+def _watch(parent: int | None) -> None:
+    """Wait for a signal, or for the end of the process `parent`, and end this process if it does not end by itself."""
+    while not is_interrupted():
+        time.sleep(POLL_S)
+        if not _State.is_listening:
             return
-    raise interruption()
+        if parent is not None and os.getppid() != parent:
+            interrupt_self()
+    until = time.monotonic() + GRACE_S
+    # Ctrl-C reaches a step from the terminal as SIGINT, and from `mlflow run` as SIGTERM: only a repeated one is a second.
+    while time.monotonic() < until and len(_State.signals) == len(set(_State.signals)):
+        time.sleep(POLL_S)
+    record = Thread(target=_call_before_forced_end, daemon=True)
+    record.start()
+    record.join(RECORD_S)
+    print(f"{interruption()}: ended by force", file=sys.stderr, flush=True)
+    os._exit(interrupted_exit_code())
 
 
-def _is_being_handled() -> bool:
-    error = sys.exc_info()[1]
-    while error is not None and not isinstance(error, Interrupted):
-        error = error.__context__
-    return error is not None
+def _call_before_forced_end() -> None:
+    for function in reversed(_before_forced_end):
+        with suppress(Exception):
+            function()
+
+
+@contextmanager
+def call_before_forced_end(function: Callable[[], object]) -> Iterator[None]:
+    """Have `function` called, in another thread, if the process has to end by force during the block."""
+    _before_forced_end.append(function)
+    try:
+        yield
+    finally:
+        _before_forced_end.remove(function)
+
+
+@contextmanager
+def hold_signals() -> Iterator[None]:
+    """Let signals wait for the next look during the block, in which a run may be open."""
+    before, _State.may_have_run = _State.may_have_run, True
+    try:
+        yield
+    finally:
+        _State.may_have_run = before
 
 
 def is_interrupted() -> bool:
     """Tell whether a signal has come. If so, it is the reason for the end, whatever else fails on the way."""
-    return _State.signal is not None
+    return bool(_State.signals)
 
 
-def _is_in_transaction(frame: FrameType | None) -> bool:
-    while frame is not None:
-        if frame.f_globals.get("__name__", "").startswith(TRANSACTIONS):
-            return True
-        frame = frame.f_back
-    return False
+def raise_if_interrupted() -> None:
+    """Raise Interrupted if a signal has come."""
+    if is_interrupted():
+        raise interruption()
+
+
+def wait_for(future: Future[T]) -> T:
+    """Return the result of `future`. Raises Interrupted if a signal comes first."""
+    while not future.done():
+        raise_if_interrupted()
+        wait([future], timeout=POLL_S)
+    return future.result()
 
 
 def interruption() -> Interrupted:
     """Return the exception for the signal that has come."""
-    return Interrupted(f"interrupted by {signal.Signals(_State.signal or signal.SIGINT).name}")
+    return Interrupted(f"interrupted by {signal.Signals(_first_signal()).name}")
 
 
 def interrupted_exit_code() -> int:
     """Return the exit code of a process that a signal ended."""
-    return 128 + (_State.signal or signal.SIGINT)
+    return 128 + _first_signal()
+
+
+def _first_signal() -> int:
+    return next(iter(_State.signals), signal.SIGINT)
 
 
 def interrupt_self() -> None:
-    """Send SIGTERM to this process if it listens for signals."""
-    if _State.listening:
-        os.kill(os.getpid(), signal.SIGTERM)
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Let a signal raise Interrupted inside the block; a signal that came before raises it at once."""
-    _State.interruptible = _State.listening
-    try:
-        if is_interrupted():
-            raise interruption()
-        yield
-    finally:
-        _State.interruptible = False
-        if hasattr(signal, "SIGALRM"):
-            signal.setitimer(signal.ITIMER_REAL, 0)
-
-
-def _end_by_force() -> None:
-    time.sleep(GRACE_S)
-    print(f"error: ended by force, {GRACE_S:.0f} s after the signal", file=sys.__stderr__, flush=True)
-    os._exit(interrupted_exit_code())
-
-
-def _parents() -> tuple[int, int]:
-    """Return the process ids of the parent and, where the parent is a shell, of the shell's parent (else 0)."""
-    import psutil
-
-    parent = psutil.Process(os.getppid())
-    return parent.pid, parent.ppid() if parent.name() in SHELLS else 0
-
-
-def parent_folder() -> str:
-    """Return the working folder of the process that started this one, perhaps through a shell; else this process's own."""
-    import psutil
-
-    try:
-        parent, above = _parents()
-        return str(psutil.Process(above or parent).cwd())
-    except psutil.Error:
-        return os.getcwd()
-
-
-def _watch_parents() -> None:
-    import psutil
-
-    try:
-        parent, above = _State.parents = _parents()
-        while os.getppid() == parent and (not above or psutil.Process(parent).ppid() == above):
-            time.sleep(POLL_S)
-    except psutil.Error:
-        pass
-    interrupt_self()
+    """Act as if SIGTERM had come, unless a signal has, if this process listens for signals."""
+    if _State.is_listening and not is_interrupted():
+        _State.signals.append(signal.SIGTERM)
 
 
 def terminate_children() -> None:
-    """Send SIGTERM to the processes that this one started, except those with a session of their own."""
+    """Send SIGTERM to the processes that this one started, once to each."""
     import psutil
 
     for child in psutil.Process().children():
-        try:
-            if os.getsid(child.pid) == os.getsid(0):
+        if child not in _terminated:
+            _terminated.add(child)
+            with suppress(psutil.Error):
                 child.terminate()
-        except (psutil.Error, OSError):
-            continue

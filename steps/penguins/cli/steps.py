@@ -3,6 +3,7 @@
 import ast
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 from penguins.project import PROJECT
 
@@ -11,20 +12,22 @@ from penguins.project import PROJECT
 class Step:
     """What a script declares of itself as `STEP`, with literal arguments; `declared_steps` reads them from the file.
 
-    `question` and `holds`, in Markdown, are its row in README. `headline` is the metric that `main` shows. `main` runs it by
-    default if it is `in_all`, and starts those of the largest `weight` first, so that the last to end are short.
-    `recovers` says whether it recovers its own stale runs. Neither `main` nor a job runs a step that `runs_alone`, because it
-    has a parameter without a default.
+    `question` and `holds`, in Markdown, are its row in README. `headline` is the metric that `main` shows, `model` the name of
+    the model in its run. `main` runs it by default if it is `in_all`, and starts those of the largest `weight` first, so that
+    the last to end are short. `recovers` says whether it recovers its own stale runs. Neither `main` nor a job runs a step
+    that `runs_alone`, because it has a parameter without a default. One that `needs_spark` is left out where there is none.
     """
 
     name: str
     question: str
     holds: str
     headline: str = ""
+    model: str = ""
     in_all: bool = False
     weight: int = 0
     recovers: bool = False
     runs_alone: bool = False
+    needs_spark: bool = False
 
 
 @cache
@@ -44,3 +47,11 @@ def _read_step(script: str) -> Step | None:
                 values = [ast.literal_eval(argument) for argument in node.value.args]
                 return Step(*values, **{str(one.arg): ast.literal_eval(one.value) for one in node.value.keywords})
     return None
+
+
+def entry_points() -> dict[str, dict[str, Any]]:
+    """Return the parameters of each entry point as MLproject declares them."""
+    import yaml  # not needed to check a command line
+
+    project = yaml.safe_load((PROJECT / "MLproject").read_text(encoding="utf-8"))
+    return {name: entry["parameters"] for name, entry in project["entry_points"].items()}

@@ -4,6 +4,8 @@ import bz2
 import gzip
 import io
 import lzma
+import re
+import tarfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,14 +16,16 @@ from zipfile import BadZipFile, ZipFile, ZipInfo
 from penguins.text import one_line, quote
 
 OPENERS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-MAGICS = {".gz": b"\x1f\x8b", ".bz2": b"BZh", ".xz": b"\xfd7zXZ\0", ".zip": b"PK"}
-DAMAGES = (OSError, EOFError, BadZipFile, lzma.LZMAError, zlib.error)
+MAGICS = {".gz": b"\x1f\x8b", ".bz2": b"BZh", ".xz": b"\xfd7zXZ\0", ".zip": b"PK", ".zst": b"\x28\xb5\x2f\xfd"}
+TAR_NAME = re.compile(r".*\.(tar(\.(gz|bz2|xz))?|tgz|tbz2|txz)", re.IGNORECASE | re.DOTALL)
+DAMAGES = (OSError, EOFError, BadZipFile, lzma.LZMAError, tarfile.TarError, zlib.error)
 # What macOS and Windows put beside the files of a zip.
 SHADOW_FOLDER = "__MACOSX"
 SHADOW_FILES = (".DS_Store", "Thumbs.db", "desktop.ini")
 SHADOW_PREFIX = "._"
 ENCRYPTED = 0x1
 SHOWN_NAMES = 5
+BLOCK_BYTES = 1 << 20
 
 
 class ArchiveError(ValueError):
@@ -32,16 +36,21 @@ class ArchiveError(ValueError):
 def open_decompressed(path: Path) -> Iterator[IO[bytes]]:
     """Open the file at `path` for reading bytes, and decompress it if its name says that it is compressed.
 
-    Of a zip, opens the one file in it. Raises ArchiveError where the archive is damaged, also while it is being read.
+    Of a zip or tar, opens the one file in it. Raises ArchiveError where the archive is damaged, also while it is being read.
     """
     ending = path.suffix.lower()  # pandas ignores its case, too
-    if ending not in MAGICS:
+    if ending in MAGICS:
+        _require_magic(path, ending)
+    if TAR_NAME.fullmatch(path.name):
+        with _open_tar(path) as tar, _open_tar_member(tar) as file:
+            yield io.BufferedReader(_Checked(file))
+        return
+    if ending not in OPENERS and ending != ".zip":
         with path.open("rb") as file:
             yield file
         return
-    _require_magic(path, ending)
     if ending == ".zip":
-        with _open_zip(path) as archive, _open_member(archive, _only_member(archive)) as member:
+        with _open_zip(path) as zipped, _open_member(zipped, _only_member(zipped)) as member:
             yield io.BufferedReader(_Checked(member))
         return
     with OPENERS[ending](path, "rb") as file:
@@ -78,7 +87,10 @@ def _require_magic(path: Path, ending: str) -> None:
     if not start:
         raise ArchiveError("the archive is damaged: it is empty. Copy or download it again, whole.")
     if not start.startswith(MAGICS[ending]):
-        raise ArchiveError(f"it is not compressed, though its name ends in {ending}: leave {ending} out of its name.")
+        raise ArchiveError(
+            f"it does not begin as a {ending} file does: leave {ending} out of its name if it is not compressed, or else copy "
+            "or download it again, whole."
+        )
 
 
 def _open_zip(path: Path) -> ZipFile:
@@ -88,18 +100,48 @@ def _open_zip(path: Path) -> ZipFile:
         raise _damage(error) from error
 
 
-def _only_member(archive: ZipFile) -> ZipInfo:
-    """Return the one file in a zip, besides those that systems add on their own."""
-    members = [member for member in archive.infolist() if not member.is_dir() and not _is_shadow(member.filename)]
-    if not members:
-        raise ArchiveError("the archive holds no file: put the table into it.")
-    if len(members) > 1:
-        names = [quote(member.filename) for member in members[:SHOWN_NAMES]]
-        others = [f"{len(members) - SHOWN_NAMES} more"] if len(members) > SHOWN_NAMES else []
+def _open_tar(path: Path) -> tarfile.TarFile:
+    try:
+        return tarfile.open(path)
+    except DAMAGES as error:
         raise ArchiveError(
-            f"it holds {len(members)} files and should hold one ({', '.join([*names, *others])}): unpack it, and give one."
+            "it is no tar archive, though its name says so, or a damaged one: give it the name of what it is, or copy or "
+            "download it again, whole."
+        ) from error
+
+
+def _open_tar_member(archive: tarfile.TarFile) -> IO[bytes]:
+    """Open the one file in a tar. Its members are read here, which shows where it was cut off."""
+    try:
+        members = {member.name: member for member in archive if not member.isdir()}
+        while archive.fileobj and archive.fileobj.read(BLOCK_BYTES):  # the sum of a compressed one stands at its end
+            pass
+        opened = archive.extractfile(members[_only_name(list(members))])
+    except DAMAGES as error:
+        raise _damage(error) from error
+    except KeyError as error:  # a link to a file that is not in the archive
+        raise ArchiveError("the archive holds a link, and not the table: put the table itself into it.") from error
+    if opened is None:
+        raise ArchiveError("the archive holds something else than a file: put the table into it.")
+    return opened
+
+
+def _only_member(archive: ZipFile) -> ZipInfo:
+    return archive.getinfo(_only_name([member.filename for member in archive.infolist() if not member.is_dir()]))
+
+
+def _only_name(names: list[str]) -> str:
+    """Return the one name in an archive, besides those of files that systems add on their own."""
+    names = [name for name in names if not _is_shadow(name)]
+    if not names:
+        raise ArchiveError("the archive holds no file: put the table into it.")
+    if len(names) > 1:
+        shown = [quote(name) for name in names[:SHOWN_NAMES]]
+        others = [f"{len(names) - SHOWN_NAMES} more"] if len(names) > SHOWN_NAMES else []
+        raise ArchiveError(
+            f"it holds {len(names)} files and should hold one ({', '.join([*shown, *others])}): unpack it, and give one."
         )
-    return members[0]
+    return names[0]
 
 
 def _is_shadow(name: str) -> bool:

@@ -12,9 +12,16 @@ from penguins.text import format_number, one_line, print_lines, quote, similar_n
 
 # The mean and the variance of larger numbers overflow a float.
 LARGEST = 1e150
+# In degrees; longitudes are written from -180 or from 0.
+LATITUDES, LONGITUDES = (-90.0, 90.0), (-180.0, 360.0)
 MOST_COLUMNS_LISTED, LONGEST_LIST = 20, 400
 # The parameter of the columns that no parameter names, but a model that is to predict from the table.
 OF_MODEL = "data"
+# The memory that a fit may take beside its table: half of what a small laptop has.
+LARGEST_FIT_BYTES = 4 << 30
+# A classifier has a coefficient for each class and encoded column. Its solver, L-BFGS, keeps the last ten steps, in all some
+# forty arrays of that size. The scores of a row and their gradients are two numbers for each class.
+COPIES_OF_COEFFICIENTS, COPIES_OF_SCORES = 40, 2
 # A column with so many different values, and with so many of them for its rows, holds no categories.
 FEWEST_IDENTIFIERS, LEAST_SHARE_OF_IDENTIFIERS = 10, 0.8
 
@@ -127,13 +134,51 @@ def refuse_fractions(column: str, parameter: str, example: str) -> NoReturn:
     )
 
 
-def require_categories(table: Table, parameter: str, columns: Sequence[str]) -> None:
-    """Print how many categories each of `columns` has that does not hold numbers.
+def require_categories(table: Table, parameter: str, columns: Sequence[str]) -> dict[str, int]:
+    """Print and return how many categories each of `columns` has that does not hold numbers.
 
     Raises InputError that names the first one with nearly as many categories as rows: it holds names or free text.
     """
     categorical = [column for column in columns if column in (*table.texts, *table.codes)]
-    refuse_identifiers({column: len(set(table.frame[column])) for column in categorical}, len(table.frame), parameter)
+    n_distinct = {column: len(set(table.frame[column])) for column in categorical}
+    refuse_identifiers(n_distinct, len(table.frame), parameter)
+    return n_distinct
+
+
+def require_encodable(table: Table, columns: Sequence[str], encoding: str, target: str, n_classes: int = 1) -> None:
+    """Print how many categories the features `columns` have, and raise InputError where these are no categories or too many."""
+    n_distinct = require_categories(table, "features", columns)
+    widening = n_distinct if encoding == "onehot" else {}
+    remedy = "Give encoding=ordinal, which keeps each column as one, or leave the column out of 'features'"
+    require_memory(len(table.frame), widening, len(columns) - len(widening), target, n_classes, remedy)
+
+
+def require_memory(
+    n_rows: int, n_distinct: Mapping[str, int], n_numbers: int, target: str, n_classes: int, remedy: str
+) -> None:
+    """Raise InputError where a regression would take more than `LARGEST_FIT_BYTES` beside its table, estimated from shapes.
+
+    `n_distinct` holds the columns that become one for each of their categories, `n_numbers` counts the other features.
+    `n_classes` is 1 for a target of numbers, and `n_rows` 0 where the rows are not in memory together. `remedy` says what to do
+    with the column of the most categories.
+    """
+    n_outputs = 1 if n_classes == 2 else n_classes
+    of_columns = 8 * n_outputs * COPIES_OF_COEFFICIENTS * (sum(n_distinct.values()) + n_numbers + 1)
+    of_rows = 8 * n_outputs * COPIES_OF_SCORES * n_rows
+    if of_columns + of_rows <= LARGEST_FIT_BYTES:
+        return
+    needed = f"the fit would take {(of_columns + of_rows) / 2**30:.1f} GiB, and may take {LARGEST_FIT_BYTES >> 30}"
+    if n_distinct and of_columns > of_rows:
+        widest = max(n_distinct, key=lambda column: n_distinct[column])
+        beside = f" with {n_classes} classes of {quote(target)}" if n_classes > 1 else ""
+        raise InputError(
+            f"The 'features' parameter must name columns that fit into memory when encoded. Got {quote(widest)}, which "
+            f"has {n_distinct[widest]} categories:{beside} {needed}. {remedy}."
+        )
+    raise InputError(
+        f"The 'target' parameter must name a column of classes that fit into memory. Got {quote(target)}, which has "
+        f"{n_classes}: {needed}. Group rare classes into one, or take fewer rows."
+    )
 
 
 def refuse_identifiers(n_distinct: Mapping[str, int], n_rows: int, parameter: str) -> None:
@@ -155,6 +200,18 @@ def require_position(parameter: str, columns: Sequence[str]) -> None:
             f"The {quote(parameter)} parameter must name two columns with metric=haversine, latitude and longitude in degrees, "
             f"in this order. Got {len(columns)}: {quote(','.join(columns))}."
         )
+
+
+def require_degrees(table: Table, parameter: str, columns: Sequence[str]) -> None:
+    """Raise InputError where the first of two `columns` is no latitude or the second no longitude in degrees."""
+    values = table.frame[list(columns)]
+    refuse_no_degrees(parameter, columns, values.min().tolist(), values.max().tolist())
+
+
+def refuse_no_degrees(parameter: str, columns: Sequence[str], lowest: Sequence[float], highest: Sequence[float]) -> None:
+    """Raise InputError unless two `columns` with these extremes can be latitude and longitude in degrees, in this order."""
+    for column, low, high, allowed in zip(columns, lowest, highest, (LATITUDES, LONGITUDES), strict=True):
+        refuse_beyond(parameter, column, (low, high), allowed)
 
 
 def refuse_beyond(parameter: str, column: str, found: tuple[float, float], allowed: tuple[float, float]) -> None:

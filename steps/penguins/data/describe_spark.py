@@ -6,9 +6,10 @@ from pyspark.sql import functions as F
 from penguins.cli.read_options import DETECT, ReadOptions
 from penguins.data.auto import Column, Kind
 from penguins.data.describe import describe_columns
+from penguins.data.locate import is_read_here
 from penguins.data.numbers import unread_numbers
 from penguins.data.spark_columns import estimate_distinct, quote_column, sample_texts, to_double_or_string
-from penguins.data.spark_table import is_read_here, read_in_spark, refuse_spark_errors
+from penguins.data.spark_table import read_in_spark, refuse_spark_errors
 
 # What the columns of these types hold; those of all other types that a step takes hold numbers.
 KINDS: dict[str, Kind] = {"string": "text", "boolean": "boolean"}

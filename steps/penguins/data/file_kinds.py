@@ -9,7 +9,8 @@ from penguins.text import PLAIN_PATH
 START_BYTES = 4096
 PARQUET_MAGIC, ENCRYPTED_PARQUET_MAGIC = b"PAR1", b"PARE"
 PARQUET_NAMES = (".parquet", ".pq")
-ARCHIVE_NAMES = (".gz", ".bz2", ".xz", ".zip")
+ARCHIVE_NAMES = (".gz", ".bz2", ".xz", ".zip", ".tar", ".tgz", ".tbz2", ".txz", ".zst")
+COMPRESSED = (".gz", ".bz2", ".xz")
 # What follows "which" in the line, by the bytes with which the file begins. {to_csv} becomes a command of pandas.
 BY_MAGIC: tuple[tuple[bytes, str], ...] = (
     (ENCRYPTED_PARQUET_MAGIC, "is an encrypted Parquet file: write it without encryption"),
@@ -33,7 +34,7 @@ BY_MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\x1f\x8b", "is compressed with gzip, which its name does not say: give it a name that ends in .gz"),
     (b"BZh", "is compressed with bzip2, which its name does not say: give it a name that ends in .bz2"),
     (b"\xfd7zXZ\0", "is compressed with xz, which its name does not say: give it a name that ends in .xz"),
-    (b"\x28\xb5\x2f\xfd", "is compressed with Zstandard: zstd -d {file} -o {name}.csv"),
+    (b"\x28\xb5\x2f\xfd", "is compressed with Zstandard, which is not read here: zstd -d {file} -o {name}.csv"),
     (b"7z\xbc\xaf\x27\x1c", "is a 7z archive: unpack it, and give the table in it"),
     (b"version https://git-lfs", "is only a pointer of Git LFS: fetch the file with git lfs pull"),
 )
@@ -127,7 +128,8 @@ def _kind_by_magic(start: bytes, ending: str) -> str:
             return BY_NAME[".xlsx"]
         return "is a zip archive, which its name does not say: give it a name that ends in .zip, or unpack it"
     if start[TAR_PLACE : TAR_PLACE + len(TAR_MAGIC)] == TAR_MAGIC:
-        return "is a tar archive: unpack it, and give the table in it"
+        tar = f".tar{ending}" if ending in COMPRESSED else ".tar"
+        return f"is a tar archive, which its name does not say: give it a name that ends in {tar}"
     return next((kind for magic, kind in BY_MAGIC if _begins_with(start, magic)), "")
 
 

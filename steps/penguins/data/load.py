@@ -27,10 +27,11 @@ from penguins.data.column_types import (
 from penguins.data.csv_file import CsvFile, open_csv, refuse_unreadable
 from penguins.data.file_kinds import is_parquet_file
 from penguins.data.ids import id_columns, to_ids
-from penguins.data.locate import BUNDLED, BUNDLED_FILE, fetch_table, table_name
+from penguins.data.locate import BUNDLED, BUNDLED_FILE, fetch_table, table_name, uri_scheme
 from penguins.data.numbers import CERTAIN_POINT, integer_pattern, number_parser, readings_of_columns, unread_numbers
 from penguins.data.table import Table, print_dialect, print_doubts, print_left_out
 from penguins.errors import InputError
+from penguins.redaction import redact
 from penguins.resume.fingerprint import content_digest
 from penguins.text import one_line, quote
 
@@ -96,7 +97,7 @@ def load_table(
     return Table(
         frame=frame,
         name=name,
-        source=str(path),
+        source=redact(data) if len(uri_scheme(data)) > 1 else str(path),
         left_out=len(everything) - len(frame),
         digest=content_digest(path),
         numbers=[column for column in numeric if column not in of_codes],

@@ -2,7 +2,6 @@
 
 import os
 import re
-import tempfile
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -11,7 +10,9 @@ from penguins.data.file_kinds import ARCHIVE_NAMES, PARQUET_NAMES, START_BYTES, 
 from penguins.data.lake import find_lake_table, lake_table_at
 from penguins.errors import InputError
 from penguins.project import PROJECT
-from penguins.resume.fingerprint import content_digest
+from penguins.redaction import redact
+from penguins.resume.fingerprint import announce_large, content_digest
+from penguins.temporary import temporary_folder
 from penguins.text import one_line, quote, suggestion
 
 BUNDLED = "penguins"
@@ -19,6 +20,8 @@ BUNDLED_FILE = PROJECT / "data" / "penguins.csv"
 PARQUET = PARQUET_NAMES
 # A text that may name a table of Spark's catalogue rather than a file.
 TABLE_NAME = re.compile(r"(?!.*\.(csv|parquet|pq|gz)$)\w+(\.\w+){0,2}")
+# This machine fetches tables with these schemes. Those with any other are Spark's to read.
+FETCHED_SCHEMES = ("runs", "models", "mlflow-artifacts", "http", "https")
 # Spark writes files whose names begin like this beside the files of a table.
 HIDDEN = ("_", ".")
 TIMEOUT_S = 30
@@ -56,6 +59,24 @@ def uri_scheme(data: str) -> str:
         raise _fetch_error(data, error) from error
 
 
+def is_read_here(data: str) -> bool:
+    """Tell whether this machine reads `data`, rather than Spark as a table of its catalogue or at a URI."""
+    scheme = uri_scheme(data)
+    if len(scheme) > 1:
+        return scheme in FETCHED_SCHEMES
+    return data == BUNDLED or os.path.exists(data) or not TABLE_NAME.fullmatch(data)
+
+
+def require_read_here(data: str) -> None:
+    """Raise InputError where only Spark reads `data`: of a step without Spark."""
+    if not is_read_here(data):
+        kind = "at a URI" if uri_scheme(data) else f"no file in {os.getcwd()}, but may be a table of a catalogue"
+        raise InputError(
+            f"The 'spark' parameter must name a Spark where only Spark can read the table. Got none with data={quote(data)}, "
+            f"which is {kind}: give spark=local[*], for example, or the path of a file or folder on this machine."
+        )
+
+
 def table_digest(data: str) -> str:
     """Return a digest of the content of `data`, or an empty text where this machine cannot read it as a path."""
     if data == BUNDLED:
@@ -66,6 +87,11 @@ def table_digest(data: str) -> str:
         return content_digest(path)
     except (OSError, RuntimeError, ValueError):
         return ""
+
+
+def data_digest(data: str) -> str:
+    """Return the digest of a table; one that cannot be read from here counts by its name, without secrets."""
+    return table_digest(data) or redact(data)
 
 
 def absolute_data_path(data: str) -> str:
@@ -79,7 +105,7 @@ def absolute_data_path(data: str) -> str:
 
 def table_name(data: str) -> str:
     """Return the last part of the path or URI `data`."""
-    return Path(urlparse(data).path.rstrip("/") or data).name or "table"
+    return Path(urlparse(data).path.rstrip("/") or redact(data)).name or "table"
 
 
 def _local_path(data: str) -> Path:
@@ -96,10 +122,10 @@ def _local_path(data: str) -> Path:
 
 
 def _download_artifact(uri: str) -> Path:
-    import mlflow
+    from penguins.tracking.artifacts import fetch_artifact  # imports MLflow
 
     try:
-        return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
+        return Path(fetch_artifact(uri))
     except Exception as error:  # each kind of store raises its own errors
         raise _fetch_error(uri, error) from error
 
@@ -109,10 +135,11 @@ def _download_from_web(url: str) -> Path:
     import requests
 
     endings = [ending for ending in Path(urlparse(url).path).suffixes if ending in (*PARQUET, *ARCHIVE_NAMES)]
-    path = Path(tempfile.mkdtemp(), "".join(["table", *endings]))
+    path = Path(temporary_folder(), "".join(["table", *endings]))
     try:
         with requests.get(url, stream=True, timeout=TIMEOUT_S) as answer, path.open("wb") as file:
             answer.raise_for_status()
+            announce_large(table_name(url), int(answer.headers.get("Content-Length", 0)), "are downloaded")
             for block in answer.iter_content(BLOCK_BYTES):
                 file.write(block)
     except (OSError, ValueError) as error:  # each error of requests is one of these

@@ -4,15 +4,19 @@ from collections.abc import Sequence
 
 from pyspark.sql import functions as F
 
-from penguins.data.checks import LARGEST, refuse_beyond, refuse_fractions, refuse_identifiers, refuse_infinite, rule_of_columns
+from penguins.data.checks import (
+    LARGEST,
+    refuse_fractions,
+    refuse_identifiers,
+    refuse_infinite,
+    refuse_no_degrees,
+    rule_of_columns,
+)
 from penguins.data.column_types import LARGEST_CLASS
 from penguins.data.spark_columns import estimate_distinct, quote_column
 from penguins.data.spark_table import SparkTable
 from penguins.errors import InputError
 from penguins.text import format_number, quote
-
-# In degrees; longitudes are written from -180 or from 0.
-LATITUDES, LONGITUDES = (-90.0, 90.0), (-180.0, 360.0)
 
 
 def require_spark_numbers(table: SparkTable, parameter: str, columns: Sequence[str]) -> None:
@@ -42,21 +46,20 @@ def require_spark_finite(table: SparkTable, parameter: str, columns: Sequence[st
         refuse_infinite(n_infinite, table.rows, parameter, name)
 
 
-def require_spark_categories(table: SparkTable, parameter: str, columns: Sequence[str]) -> None:
-    """Print how many categories each of `columns` has that holds text; Spark estimates large numbers.
+def require_spark_categories(table: SparkTable, parameter: str, columns: Sequence[str]) -> dict[str, int]:
+    """Print and return how many categories each of `columns` has that holds text; Spark estimates large numbers.
 
     Raises InputError that names the first one with nearly as many categories as rows.
     """
     texts = [name for name in columns if name in table.texts]
     counts = table.frame.select(*[estimate_distinct(F.col(quote_column(name))) for name in texts]).head() or ()
-    refuse_identifiers(dict(zip(texts, counts, strict=True)), table.rows, parameter)
+    n_distinct = dict(zip(texts, counts, strict=True))
+    refuse_identifiers(n_distinct, table.rows, parameter)
+    return n_distinct
 
 
 def require_spark_degrees(table: SparkTable, parameter: str, columns: Sequence[str]) -> None:
     """Raise InputError where the first of two `columns` is no latitude or the second no longitude in degrees."""
     fields = [F.col(quote_column(name)) for name in columns]
-    low_latitude, low_longitude, high_latitude, high_longitude = table.frame.select(
-        *[F.min(field) for field in fields], *[F.max(field) for field in fields]
-    ).head() or (0, 0, 0, 0)
-    refuse_beyond(parameter, columns[0], (low_latitude, high_latitude), LATITUDES)
-    refuse_beyond(parameter, columns[1], (low_longitude, high_longitude), LONGITUDES)
+    found = table.frame.select(*[F.min(field) for field in fields], *[F.max(field) for field in fields]).head() or (0, 0, 0, 0)
+    refuse_no_degrees(parameter, columns, found[:2], found[2:])

@@ -3,11 +3,11 @@
 import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import reduce
 from operator import and_
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from urllib.parse import urlparse
 
 import pandas as pd
@@ -21,17 +21,25 @@ from penguins.data.checks import require_columns
 from penguins.data.file_kinds import describe_name
 from penguins.data.ids import id_columns
 from penguins.data.lake_spark import require_no_lake_table
-from penguins.data.load import load_table, require_no_options
-from penguins.data.locate import BUNDLED, TABLE_NAME, table_name, uri_scheme
-from penguins.data.spark_columns import convert_columns, convert_ids, quote_column, require_read_spark_numbers
+from penguins.data.load import UNREADABLE, is_parquet, load_table, require_no_options
+from penguins.data.locate import BUNDLED, TABLE_NAME, is_read_here, table_name
+from penguins.data.spark_columns import (
+    WHOLE_TYPES,
+    convert_columns,
+    convert_ids,
+    quote_column,
+    require_read_spark_numbers,
+    to_exact_pandas,
+)
 from penguins.data.spark_csv import is_csv_name, read_spark_csv
-from penguins.data.table import print_dialect, print_left_out
+from penguins.data.table import GroupedTable, count_names, print_dialect, print_left_out
 from penguins.errors import InputError
 from penguins.text import one_line, quote
 from penguins.tracking.artifacts import log_external_table, log_table
 
-# This machine fetches tables with these schemes; Spark reads those with any other.
-FETCHED_SCHEMES = ("runs", "models", "mlflow-artifacts", "http", "https")
+# Where a sweep writes its tables by Spark, larger ones are read by Spark, too.
+MOST_ROWS_HERE = 1_000_000
+PATTERN_SIGNS = frozenset("[]{}*?\\")
 CASE_SENSITIVE = "spark.sql.caseSensitive"
 ORDER = "(row number)"
 # No column that a step uses has this name: the rules of parameters refuse it.
@@ -47,30 +55,31 @@ SPARK_REMEDIES = {
 }
 
 
-@dataclass(frozen=True)
-class SparkTable:
+@dataclass(frozen=True, kw_only=True)
+class SparkTable(GroupedTable):
     """The complete rows of a table in the columns that a step uses.
 
-    `numbers` names the columns of numbers, which are double, and `texts` the others, which are string. `left_out` is the
-    number of rows that are not complete, `n_names` the number of distinct combinations of names, or 1 without columns of
-    names, `digest` a digest of the content, and `order` the column with the place of each row in the user's table, from 0,
-    where the table has one; then `whole` is that of `Table`. Where Spark reads the table itself, `frame` has the columns `ids`,
-    too, and `incomplete` has them and those of names of the rows that are left out.
+    `numbers` names the columns of numbers, which are double, and `texts` the others, which are string. `order` is the column
+    with the place of each row in the user's table, from 0, where the table has one; then it has `whole`. Where Spark reads the
+    table itself, `frame` has the columns `ids`, too, and `incomplete` has them and those of names of the rows that are left
+    out.
     """
 
     frame: DataFrame
     name: str
     source: str
-    rows: int
-    left_out: int
     numbers: list[str]
     texts: list[str]
-    n_names: int
-    digest: str
     order: str | None = None
-    whole: pd.DataFrame | None = None
-    ids: Sequence[str] = ()
     incomplete: DataFrame | None = None
+
+    @property
+    def whole_ids(self) -> Sequence[str]:
+        kinds = dict(self.frame.dtypes)
+        return [name for name in self.ids if kinds[name] in WHOLE_TYPES]
+
+    def rows_left_out(self) -> pd.DataFrame | None:
+        return to_exact_pandas(self.incomplete) if self.incomplete is not None and self.left_out else None
 
 
 def load_spark_table(
@@ -112,12 +121,22 @@ def _require_distinguishable(session: SparkSession, columns: Mapping[str, str]) 
             )
 
 
-def is_read_here(data: str) -> bool:
-    """Tell whether this machine reads `data`, rather than Spark as a table of its catalogue or at a URI."""
-    scheme = uri_scheme(data)
-    if len(scheme) > 1:
-        return scheme in FETCHED_SCHEMES
-    return data == BUNDLED or os.path.exists(data) or not TABLE_NAME.fullmatch(data)
+def spark_uri(data: str) -> str:
+    """Return the URI at which Spark of this machine reads a large Parquet table of it, else `data` as it is.
+
+    A table of times in nanoseconds, which Spark does not read, and one whose path Spark takes for a pattern, stay here.
+    """
+    path = Path(data).expanduser()
+    if data == BUNDLED or not path.exists() or PATTERN_SIGNS.intersection(str(path)):
+        return data
+    from pyarrow import dataset
+
+    with suppress(*UNREADABLE):  # whoever reads it says why
+        if is_parquet(path):
+            table = dataset.dataset(path, format="parquet")
+            if table.count_rows() > MOST_ROWS_HERE and not any("[ns" in str(kind) for kind in table.schema.types):
+                return f"file://{path.absolute()}"
+    return data
 
 
 def _load_through_pandas(
@@ -146,8 +165,7 @@ def _load_through_pandas(
         left_out=table.left_out,
         numbers=table.numbers,
         texts=table.texts,
-        # nunique takes texts that differ after a null character for one.
-        n_names=len(set(zip(*[rows[name] for name in names], strict=True))) if names else 1,
+        n_names=count_names(rows, names),
         digest=table.digest,
         order=order,
         whole=table.whole,

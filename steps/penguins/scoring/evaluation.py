@@ -1,6 +1,7 @@
 """Compare predictions with the target: the metrics that training logs, over the rows that have a target."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import mlflow
@@ -10,21 +11,21 @@ from sklearn import metrics
 
 from penguins.data.column_types import as_names
 from penguins.errors import InputError
+from penguins.evaluation_tables import confusion_lines
 from penguins.metrics import adjusted_rand_index, area_under_curve, metrics_of_classes
-from penguins.plots import confusion_matrix_figure, short_label
+from penguins.plots.classes import confusion_matrix_figure
+from penguins.plots.style import short_label
 from penguins.text import one_line, print_lines, quote
-from penguins.tracking.artifacts import log_figure
-
-# The letters of a matrix of more classes cannot be read.
-MOST_CLASSES_DRAWN = 50
+from penguins.tracking.artifact_names import CONFUSION
+from penguins.tracking.artifacts import log_csv, log_figure
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The metrics, and of classes the confusion matrix, of shape (n_classes, n_classes), with the names of its classes."""
+    """The metrics, and of classes the number of rows by true and predicted class, with the names of all classes."""
 
     figures: dict[str, float]
-    confusion: np.ndarray | None = None
+    counts: Mapping[tuple[str, str], int] = field(default_factory=dict)
     classes: Sequence[str] = field(default=())
 
 
@@ -41,8 +42,10 @@ def evaluate_classes(truth: np.ndarray, predicted: np.ndarray, classes: Sequence
         **metrics_of_classes(truth, predicted, np.array(classes, dtype=object), weights),
     }
     every = [*classes, *sorted(set(truth) - set(classes))]
-    confusion = metrics.confusion_matrix(truth, predicted, labels=every, sample_weight=weights)
-    return Evaluation(figures, confusion.astype(np.int64), every)
+    counts = Counter[tuple[str, str]]()
+    for pair, weight in zip(zip(truth, predicted, strict=True), weights, strict=True):
+        counts[pair] += int(weight)
+    return Evaluation(figures, counts, every)
 
 
 def require_known_class(truth: np.ndarray, classes: Sequence[str]) -> None:
@@ -63,9 +66,7 @@ def area_of_classes(truth: np.ndarray, probabilities: np.ndarray, classes: Seque
         print_lines("no auc_score: the rows with a target have not just the classes of the model")
         return {}
     names = np.array(classes, dtype=object)
-    # scikit-learn wants more than two classes in sorted order.
-    order = np.arange(2) if len(classes) == 2 else np.argsort(names)
-    return {"auc_score": area_under_curve(truth, probabilities[:, order], names[order])}
+    return {"auc_score": area_under_curve(truth, probabilities, names)}
 
 
 def evaluate_numbers(truth: np.ndarray, predicted: np.ndarray) -> Evaluation:
@@ -93,10 +94,11 @@ def class_texts(values: pd.Series) -> np.ndarray:
 
 
 def log_evaluation(evaluation: Evaluation, target: str) -> None:
-    """Log the metrics and the confusion matrix to the active run."""
+    """Log the metrics and the confusion matrix, drawn and as a table, to the active run."""
     mlflow.log_metrics(evaluation.figures)
     if len(evaluation.classes) == 2:
         mlflow.set_tag("positive_class", evaluation.classes[1])
-    if evaluation.confusion is not None and len(evaluation.classes) <= MOST_CLASSES_DRAWN:
-        title = f"{short_label(one_line(target))}: {evaluation.confusion.sum()} records"
-        log_figure(confusion_matrix_figure(evaluation.confusion, evaluation.classes, title), "conf_matrix.png")
+    if evaluation.counts:
+        title = f"{short_label(one_line(target))}: {sum(evaluation.counts.values())} records"
+        log_figure(confusion_matrix_figure(evaluation.counts, evaluation.classes, title), "conf_matrix.png")
+        log_csv(confusion_lines(evaluation.counts, evaluation.classes), CONFUSION)

@@ -15,7 +15,7 @@ from mlflow.types import DataType
 
 from penguins.errors import InputError
 from penguins.text import one_line, quote
-from penguins.tracking.artifacts import load_sklearn_model
+from penguins.tracking.artifacts import fetch_artifact, load_sklearn_model
 
 Kind = Literal["classes", "numbers", "clusters"]
 # The beginnings of the modules by which MLflow loads a model of this project, and how a router says what it is.
@@ -101,7 +101,7 @@ def _fetch(uri: str) -> str:
         if len(urlparse(uri).scheme) < 2 and not Path(uri).expanduser().exists():  # one letter is a Windows drive
             raise InputError(f"{rule} Got {quote(uri)}, and there is no such folder in {Path.cwd()}.")
         is_path = len(urlparse(uri).scheme) < 2
-        folder = str(Path(uri).expanduser()) if is_path else mlflow.artifacts.download_artifacts(artifact_uri=uri)
+        folder = str(Path(uri).expanduser()) if is_path else fetch_artifact(uri)
     except InputError:
         raise
     except Exception as error:  # each kind of store raises its own errors

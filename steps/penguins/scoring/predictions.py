@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
+from penguins.cli.signals import raise_if_interrupted
 from penguins.data.checks import OF_MODEL, require_finite, require_numbers
 from penguins.data.table import Table
 from penguins.errors import WorkError
@@ -58,8 +59,10 @@ def predict_probabilities(model: ScoredModel, rows: pd.DataFrame) -> np.ndarray 
         return np.vstack([predictor.predict(block) for block in _blocks(rows)])
 
 
-def _blocks(rows: pd.DataFrame) -> list[pd.DataFrame]:
-    return [rows.iloc[start : start + ROWS_IN_BLOCK] for start in range(0, len(rows), ROWS_IN_BLOCK)]
+def _blocks(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    for start in range(0, len(rows), ROWS_IN_BLOCK):
+        raise_if_interrupted()
+        yield rows.iloc[start : start + ROWS_IN_BLOCK]
 
 
 def model_classes(model: ScoredModel) -> list[str]:

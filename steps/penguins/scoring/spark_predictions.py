@@ -9,7 +9,7 @@ from typing import Any
 import mlflow
 import numpy as np
 import pandas as pd
-from py4j.protocol import Py4JJavaError
+from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 from pyspark.ml import PipelineModel
 from pyspark.ml.evaluation import BinaryClassificationEvaluator, RegressionEvaluator
@@ -18,15 +18,17 @@ from pyspark.ml.functions import vector_to_array
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from penguins.data.output import Output
 from penguins.data.spark_columns import class_name, quote_column, to_exact_pandas
+from penguins.data.spark_output import replace_tables
 from penguins.data.spark_table import SparkTable
 from penguins.errors import InputError, WorkError
 from penguins.scoring.evaluation import Evaluation, evaluate_classes, evaluate_clusters
 from penguins.scoring.models import CLUSTER, PREDICTION, REASON, ScoredModel
-from penguins.scoring.output import Output
 from penguins.scoring.predictions import MISSES_A_VALUE, Predicted, as_frame
 from penguins.spark.jobs import spark_failure_reason
 from penguins.spark.ml_models import load_spark_model
+from penguins.text import quote
 
 # Columns that pass through Spark beside those of the table, which hardly has such names.
 PLACE, OUTPUT = "(row number)", "(output)"
@@ -88,12 +90,12 @@ def open_scorer(model: ScoredModel, session: SparkSession, shared: str) -> Spark
 
 
 @contextmanager
-def report_spark_errors() -> Iterator[None]:
-    """Raise WorkError with the reason where a job of Spark fails in the block."""
+def report_spark_errors(what: str = "The model cannot predict in Spark") -> Iterator[None]:
+    """Raise WorkError with `what` failed and the reason where Spark fails in the block."""
     try:
         yield
-    except (PySparkException, Py4JJavaError) as error:
-        raise WorkError(f"The model cannot predict in Spark: {spark_failure_reason(error)}") from error
+    except (PySparkException, Py4JError) as error:
+        raise WorkError(f"{what}: {spark_failure_reason(error)}") from error
 
 
 def predict_in_spark(scorer: SparkScorer, rows: pd.DataFrame) -> Predicted:
@@ -137,38 +139,11 @@ def collect_result(result: DataFrame, n_rows: int) -> pd.DataFrame:
 
 def write_in_spark(result: DataFrame, output: Output) -> None:
     """Let Spark write the predictions to a URI or to a table of its catalogue."""
-    if output.kind == "table":
-        replace_table(result, output.address)
-    else:
-        result.write.parquet(output.address)
-
-
-def replace_table(result: DataFrame, name: str) -> None:
-    """Write a table in place of an earlier one, which stays until the new one is complete.
-
-    A catalogue that replaces tables in one step, as those of Delta and Iceberg do, does so. In Spark's own, the new table is
-    written beside and renamed.
-    """
-    session = result.sparkSession
-    catalog, schema, table = name.split(".")
-    if catalog != "spark_catalog":
-        result.writeTo(_quoted(name)).createOrReplace()
-        return
-    new, old = (f"{catalog}.{schema}.{table}_{end}" for end in ("new", "old"))
-    for leftover in (new, old):
-        if session.catalog.tableExists(leftover) and (leftover == new or session.catalog.tableExists(name)):
-            session.sql(f"DROP TABLE {_quoted(leftover)}")
-    result.write.saveAsTable(_quoted(new))
-    had_table = session.catalog.tableExists(name)
-    if had_table:
-        session.sql(f"ALTER TABLE {_quoted(name)} RENAME TO {_quoted(old.partition('.')[2])}")
-    session.sql(f"ALTER TABLE {_quoted(new)} RENAME TO {_quoted(name.partition('.')[2])}")
-    if had_table:
-        session.sql(f"DROP TABLE {_quoted(old)}")
-
-
-def _quoted(name: str) -> str:
-    return ".".join(quote_column(part) for part in name.split("."))
+    with report_spark_errors(f"The predictions could not be written to {quote(output.where)}"):
+        if output.kind == "table":
+            replace_tables({output.address: result})
+        else:
+            result.write.parquet(output.address)
 
 
 def evaluate_in_spark(scored: DataFrame, scorer: SparkScorer, target: str, classes: Sequence[str]) -> Evaluation:

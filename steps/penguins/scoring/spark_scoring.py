@@ -9,13 +9,15 @@ import pandas as pd
 from pyspark.sql import functions as F
 
 from penguins.data.checks import OF_MODEL, refuse_empty
+from penguins.data.locate import is_read_here
+from penguins.data.output import Output, report_errors
 from penguins.data.spark_checks import require_spark_classes, require_spark_finite, require_spark_numbers
 from penguins.data.spark_columns import class_name, quote_column
-from penguins.data.spark_table import SparkTable, is_read_here, load_spark_table
+from penguins.data.spark_table import SparkTable, load_spark_table
 from penguins.resume.step_run import record_fingerprint
 from penguins.scoring.evaluation import Evaluation, require_known_class
 from penguins.scoring.models import Kind
-from penguins.scoring.output import Output, report_errors, write_result
+from penguins.scoring.output import write_result
 from penguins.scoring.predictions import model_classes
 from penguins.scoring.spark_predictions import (
     SparkScorer,
@@ -29,14 +31,14 @@ from penguins.scoring.spark_predictions import (
 from penguins.scoring.table_scoring import Scoring, report_result, score_table
 from penguins.spark.jobs import persist
 from penguins.spark.ml_models import shared_folder, use_volume
-from penguins.spark.session import spark_session
+from penguins.spark.session import step_session
 from penguins.spark.target import SparkTarget
 
 
 def score_with_spark(scoring: Scoring, target: SparkTarget, stack: ExitStack) -> Evaluation:
     """Predict in the session of `target`, which `stack` closes; write and evaluate."""
     shared = shared_folder(target) if scoring.model.is_spark else ""
-    session = stack.enter_context(spark_session(target))
+    session = stack.enter_context(step_session(target))
     if scoring.model.is_spark:
         use_volume(session)
     scorer = open_scorer(scoring.model, session, shared)

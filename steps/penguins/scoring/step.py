@@ -6,18 +6,17 @@ from typing import Any
 
 from penguins.data.checks import OF_MODEL, require_other_names
 from penguins.data.locate import table_digest
+from penguins.data.output import find_output
 from penguins.errors import InputError
 from penguins.resume.step_run import step_run
 from penguins.scoring.evaluation import log_evaluation
 from penguins.scoring.models import ScoredModel, find_model, log_model_in_use
-from penguins.scoring.output import find_output, write_result
+from penguins.scoring.output import write_result
 from penguins.scoring.predictions import predict
 from penguins.scoring.table_scoring import Scoring, score_table
-from penguins.spark.target import SparkTarget
+from penguins.spark.target import LOCAL, NONE, SparkTarget
 from penguins.text import print_lines, quote
-from penguins.tracking.run import print_metrics
-
-NONE, LOCAL = "none", "local[*]"
+from penguins.tracking.conclusion import Conclusion, conclude_with_metrics
 
 
 def run_scoring(entry_point: str, parameters: Any) -> None:
@@ -36,7 +35,9 @@ def run_scoring(entry_point: str, parameters: Any) -> None:
 
             evaluation = score_with_spark(scoring, target, stack)
         log_evaluation(evaluation, parameters.target)
-        print_metrics(entry_point, run, evaluation.figures)
+        asked = f"What does the model {parameters.model_uri} say of the rows of {parameters.data}?"
+        conclusion = Conclusion(asked, f"The predictions are in {output.where}.", rows=list(evaluation.figures.items()))
+        conclude_with_metrics(run, entry_point, conclusion, evaluation.figures)
 
 
 def columns_of_table(model: ScoredModel, target: str) -> dict[str, str]:

@@ -10,8 +10,10 @@ import pandas as pd
 
 from penguins.data.checks import refuse_infinite, rule_of_columns
 from penguins.data.load import load_table
+from penguins.data.output import Output, require_uploads
 from penguins.data.table import Table
 from penguins.errors import InputError
+from penguins.redaction import redact
 from penguins.resume.step_run import record_fingerprint
 from penguins.scoring.evaluation import (
     Evaluation,
@@ -23,7 +25,6 @@ from penguins.scoring.evaluation import (
     require_known_class,
 )
 from penguins.scoring.models import CLUSTER, PREDICTION, REASON, Kind, ScoredModel
-from penguins.scoring.output import Output, require_uploads
 from penguins.scoring.predictions import (
     Predicted,
     model_classes,
@@ -101,7 +102,7 @@ def require_fitting_target(values: pd.Series, target: str, kind: Kind, classes: 
 
 def report_result(output: Output, n_predicted: int, n_rows: int) -> None:
     """Print where the predictions are, and log it as the tag `predictions`."""
-    mlflow.set_tag("predictions", output.where)
+    mlflow.set_tag("predictions", redact(output.where))
     print_lines(f"predictions: {n_predicted} of {n_rows} rows, in {one_line(output.where)}")
 
 

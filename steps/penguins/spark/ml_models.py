@@ -20,8 +20,11 @@ from pyspark.sql import SparkSession
 
 from penguins.errors import InputError
 from penguins.spark.target import SparkTarget
+from penguins.temporary import temporary_folder
 from penguins.text import one_line, quote
+from penguins.tracking.artifacts import fetch_artifact
 from penguins.tracking.row_models import add_rows
+from penguins.tracking.store import repeat_if_taken
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -132,8 +135,9 @@ def log_spark_model(model: PipelineModel, folder: str, columns: Mapping[str, Seq
     if folder:
         # MLflow would try the example on the model, which takes a JVM here.
         described |= {"spark_model": model, "folder": folder, "columns": columns, "validate_serving_input": False}
-        return str(Model.log(artifact_path=None, name=NAME, flavor=sys.modules[__name__], **described).model_uri)
-    uri = str(mlflow.spark.log_model(model, artifact_path=NAME, **described).model_uri)
+        module = sys.modules[__name__]
+        return str(repeat_if_taken(lambda: Model.log(artifact_path=None, name=NAME, flavor=module, **described)).model_uri)
+    uri = str(repeat_if_taken(lambda: mlflow.spark.log_model(model, artifact_path=NAME, **described)).model_uri)
     with tempfile.TemporaryDirectory() as copy:
         mlflow.artifacts.download_artifacts(artifact_uri=f"{uri}/{MLMODEL_FILE_NAME}", dst_path=copy)
         add_rows(copy, Model.load(copy), columns)
@@ -144,7 +148,7 @@ def log_spark_model(model: PipelineModel, folder: str, columns: Mapping[str, Seq
 def load_spark_model(uri: str, folder: str) -> PipelineModel:
     """Load the model at `uri` into the active session, through the folder of `shared_folder`."""
     if not folder:
-        return cast(PipelineModel, mlflow.spark.load_model(uri))
+        return cast(PipelineModel, mlflow.spark.load_model(uri, dst_path=temporary_folder()))
     with _temporary_path(folder) as copy:
-        shutil.copytree(Path(mlflow.artifacts.download_artifacts(artifact_uri=uri), DATA), copy)
+        shutil.copytree(Path(fetch_artifact(uri), DATA), copy)
         return PipelineModel.load(f"file://{copy}")

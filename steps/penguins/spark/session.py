@@ -6,39 +6,33 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from threading import Thread
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 from penguins.errors import WorkError
-from penguins.spark.jobs import is_connect_session
-from penguins.spark.target import SparkTarget
+from penguins.redaction import redact
+from penguins.spark.jobs import spark_failure_reason
+from penguins.spark.jvm import EXIT_ON_OUT_OF_MEMORY, forget_jvm, has_jvm_ended, jvm_failure, silence_broken_connections
+from penguins.spark.target import INSTALL_JAVA, MINIMUM_JAVA, SparkTarget
 from penguins.text import one_line, quote
-from penguins.tracking.server import PASSWORD, TOKEN, USERNAME
+from penguins.tracking.server import CLOUD_SECRETS, TRACKING_SECRETS
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
     from pyspark.sql import SparkSession
 
-MINIMUM_JAVA = 17
-INSTALL_JAVA = (
-    "Install it with 'apt-get install openjdk-17-jre-headless' (Debian, Ubuntu), 'brew install openjdk@17' (macOS) or "
-    "'conda install -c conda-forge openjdk=17', or set JAVA_HOME to one."
-)
 # Options of the driver's JVM. A setting of the session would replace those of the site, whereas these are added to them.
 JVM_OPTIONS = "SPARK_SUBMIT_OPTS"
-# When memory runs out, any thread of the JVM may die, and Spark may wait for it forever: the JVM has to exit instead.
-EXIT_ON_OUT_OF_MEMORY, OUT_OF_MEMORY_EXIT_CODE = "-XX:+ExitOnOutOfMemoryError", 3
-EXIT_S = 5
-OUT_OF_MEMORY = (
-    "Spark's driver ran out of memory. Let Spark read the table itself, by a URI such as file:///… or s3a://…, rather than "
-    "from a path of this machine, or give the driver more: set SPARK_DRIVER_MEMORY, to 4g for example (1g if it is not set)."
-)
+REGISTRY = "MLFLOW_REGISTRY_URI"
 # A compiler and a collector for a JVM that lives for a minute.
 SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 LOCAL_SETTINGS = {
+    # A cluster elsewhere has secrets of its own in these variables.
+    **{f"spark.executorEnv.{name}": "" for name in CLOUD_SECRETS},
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.driver.extraJavaOptions": SHORT_LIVED,
     "spark.driver.host": "127.0.0.1",
@@ -46,7 +40,7 @@ LOCAL_SETTINGS = {
 }
 SETTINGS = {
     # On one machine the workers inherit the driver's environment, and only those that log may have its credentials.
-    **{f"spark.executorEnv.{name}": "" for name in (USERNAME, PASSWORD, TOKEN)},
+    **{f"spark.executorEnv.{name}": "" for name in TRACKING_SECRETS},
     "spark.sql.caseSensitive": "true",
     "spark.log.level": "ERROR",
     # Merged partitions would leave small groups to one worker.
@@ -60,9 +54,9 @@ SETTINGS = {
 _starting: dict[SparkTarget, "Future[SparkContext]"] = {}
 
 
-def start_in_background(target: SparkTarget) -> None:
+def start_in_background(target: SparkTarget | None) -> None:
     """Start the JVM of `target`, if it is the step's own, while Python imports; `spark_session` waits for it."""
-    if target not in _starting and target.starts_jvm_in_background:
+    if target is not None and target not in _starting and target.starts_jvm_in_background:
         _starting[target] = Future()
         Thread(target=_fulfil, args=(_starting[target], target), daemon=True).start()
 
@@ -75,30 +69,55 @@ def _fulfil(future: "Future[SparkContext]", target: SparkTarget) -> None:
 
 
 @contextmanager
+def step_session(target: SparkTarget) -> Iterator["SparkSession"]:
+    """Open the session of a step for the block, as `spark_session` does, and keep MLflow from asking it again.
+
+    A client of MLflow asks the active session for the registry's URI, and so fails where Spark has failed.
+    """
+    import mlflow
+
+    with spark_session(target) as session:
+        before = os.environ.get(REGISTRY)
+        os.environ[REGISTRY] = mlflow.get_registry_uri()
+        try:
+            yield session
+        finally:
+            os.environ.pop(REGISTRY)
+            if before is not None:
+                os.environ[REGISTRY] = before
+
+
+@contextmanager
 def spark_session(target: SparkTarget) -> Iterator["SparkSession"]:
     """Open the session of `target` for the block, or use the one that is active; stop it only if it was started here.
 
-    Raises WorkError where Java is missing, Spark does not start, or its driver runs out of memory.
+    Raises WorkError where Java is missing, where Spark does not start, and where Spark fails or its JVM ends in the block.
     """
-    from py4j.protocol import Py4JError
-    from pyspark.errors import PySparkException
     from pyspark.sql import SparkSession
 
     active = SparkSession.getActiveSession()
-    if active is not None:
-        yield active
-        return
-    session = _start(target)
+    session = _start(target) if active is None else active
+    # Where Spark fails, the error says why; PySpark warns before it that it cannot go on.
+    warnings.filterwarnings("ignore", message="toPandas attempted Arrow optimization")
     try:
         yield session
-    except BaseException as error:
-        # Whatever ended the step may have ended Spark as well. Only the first failure is reported.
-        with suppress(PySparkException, Py4JError, OSError):
-            _stop(session, target)
-        if isinstance(error, Exception) and not is_connect_session(session) and _is_out_of_memory():
-            raise WorkError(OUT_OF_MEMORY) from error
+    except Exception as error:
+        if why := _spark_failure(error):
+            raise WorkError(why) from error
         raise
-    _stop(session, target)
+    finally:
+        if active is None:
+            _stop(session, target)
+
+
+def _spark_failure(error: Exception) -> str:
+    """Return why Spark failed, on one line, if `error` is its failure, as any is once its JVM has ended; else an empty text."""
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
+
+    if why := jvm_failure():
+        return why
+    return f"Spark failed: {spark_failure_reason(error)}" if isinstance(error, PySparkException | Py4JError) else ""
 
 
 def _start(target: SparkTarget) -> "SparkSession":
@@ -122,31 +141,17 @@ def _start(target: SparkTarget) -> "SparkSession":
 
 
 def _stop(session: "SparkSession", target: SparkTarget) -> None:
-    if not target.is_active:
+    """Stop a session that was started here. A failure is not reported: the work is done, or has failed for another reason."""
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
+
+    if target.is_active:
+        return
+    with suppress(PySparkException, Py4JError, OSError), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         session.stop()
-
-
-def _is_out_of_memory() -> bool:
-    """Tell whether the JVM that was started here has exited, or is about to exit, because it ran out of memory."""
-    from py4j.java_gateway import JavaGateway
-    from pyspark import SparkContext
-
-    gateway: JavaGateway | None = SparkContext._gateway
-    process = getattr(gateway, "proc", None)
-    if gateway is None or process is None:
-        return False
-    with suppress(subprocess.TimeoutExpired):
-        # The connection breaks a moment before the process exits.
-        process.wait(0 if _is_answering(gateway) else EXIT_S)
-    return bool(process.returncode == OUT_OF_MEMORY_EXIT_CODE)
-
-
-def _is_answering(gateway: Any) -> bool:
-    try:
-        gateway.jvm.System.nanoTime()
-    except Exception:  # noqa: BLE001  # each kind of broken connection raises its own
-        return False
-    return True
+    if has_jvm_ended():
+        forget_jvm()
 
 
 def _start_classic(target: SparkTarget) -> "SparkContext":
@@ -164,9 +169,11 @@ def _start_classic(target: SparkTarget) -> "SparkContext":
         conf.setIfMissing(key, value)
     with tempfile.TemporaryFile() as output:
         try:
-            return SparkContext(conf=conf, gateway=launch_gateway(conf, {"stdout": output, "stderr": output}))
+            context = SparkContext(conf=conf, gateway=launch_gateway(conf, {"stdout": output, "stderr": output}))
         except PySparkException as error:
             raise WorkError(f"Spark could not be started at {quote(target.text)}: {_first_error(output)}") from error
+    silence_broken_connections()
+    return context
 
 
 def _start_connect_server(target: SparkTarget) -> "SparkSession":
@@ -177,7 +184,21 @@ def _start_connect_server(target: SparkTarget) -> "SparkSession":
     for key, value in _settings(target).items():
         builder = builder.config(key, value)
     with _silence_standard_error_of_children():
-        return builder.getOrCreate()
+        session = builder.getOrCreate()
+    silence_broken_connections()
+    _give_up_with_server(session)
+    return session
+
+
+def _give_up_with_server(session: "SparkSession") -> None:
+    """Have the client repeat no request once the JVM of its server has ended. By default, it does so for ten minutes."""
+    from pyspark.sql.connect.client.retries import DefaultPolicy
+
+    class PolicyOfLocalServer(DefaultPolicy):
+        def can_retry(self, e: BaseException) -> bool:
+            return not has_jvm_ended() and bool(super().can_retry(e))
+
+    session.client.set_retry_policies([PolicyOfLocalServer()])
 
 
 def _settings(target: SparkTarget) -> dict[str, str]:
@@ -190,7 +211,16 @@ def _settings(target: SparkTarget) -> dict[str, str]:
         import pyspark
 
         os.environ.setdefault("SPARK_HOME", os.path.dirname(pyspark.__file__))
-    return SETTINGS | LOCAL_SETTINGS | {"spark.sql.shuffle.partitions": str(os.cpu_count())}
+    return SETTINGS | _hidden_variables() | LOCAL_SETTINGS | {"spark.sql.shuffle.partitions": str(os.cpu_count())}
+
+
+def _hidden_variables() -> dict[str, str]:
+    """Return settings that empty, for the workers, each environment variable that holds a URL with a secret.
+
+    A tracking URI with a password is one. The workers may need proxies.
+    """
+    names = [name for name, text in os.environ.items() if redact(text) != text and not name.lower().endswith("_proxy")]
+    return {f"spark.executorEnv.{name}": "" for name in names}
 
 
 @contextmanager

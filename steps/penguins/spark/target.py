@@ -1,10 +1,18 @@
 """The `spark` parameter: where Spark runs."""
 
 import os
+import shutil
 from dataclasses import dataclass
 from urllib.parse import urlparse
 
+# The values of the parameter for no Spark, and for Spark in the step's own process, which is the default.
+NONE, LOCAL = "none", "local[*]"
 CONNECT_LOCAL = "connect-"
+MINIMUM_JAVA = 17
+INSTALL_JAVA = (
+    "Install it with 'apt-get install openjdk-17-jre-headless' (Debian, Ubuntu), 'brew install openjdk@17' (macOS) or "
+    "'conda install -c conda-forge openjdk=17', or set JAVA_HOME to one."
+)
 # If one of these is set, the session that is already active is a Connect client or belongs to Databricks.
 REMOTE = ("SPARK_REMOTE", "SPARK_CONNECT_MODE_ENABLED", "DATABRICKS_RUNTIME_VERSION")
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
@@ -68,3 +76,18 @@ class SparkTarget:
     def master(self) -> str:
         """The master: the parameter without `connect-`."""
         return self.text.removeprefix(CONNECT_LOCAL)
+
+
+def target_or_none(text: str) -> SparkTarget | None:
+    """Return where Spark runs; None for `none`, and for the default on a machine without Java."""
+    return None if reason_for_no_spark(text) else SparkTarget(text)
+
+
+def reason_for_no_spark(text: str) -> str:
+    """Return why a step with this value of the parameter has no Spark, and how to have one; an empty text where it has one."""
+    if text == NONE:
+        return f"spark=none asks for none. To have Spark, give spark={LOCAL}, which needs Java {MINIMUM_JAVA} or later."
+    # A JAVA_HOME without Java is a mistake, which the session names.
+    has_java = bool(os.environ.get("JAVA_HOME")) or shutil.which("java") is not None
+    has_session = any(name in os.environ for name in REMOTE)
+    return "" if text != LOCAL or has_java or has_session else f"no Java is found. To have Spark: {INSTALL_JAVA}"

@@ -173,7 +173,7 @@ class Algorithm(ABC):
         self, clustering: Clustering, params: Params, space: Space, scaler: StandardScaler | FunctionTransformer
     ) -> NearestRecords:
         """Return `assignment` with the columns of a table, and the way from their units into the space of the clustering."""
-        columns, by = [str(name) for name in scaler.feature_names_in_], self.assignment(clustering, params, space)
+        columns, by = feature_names(scaler), self.assignment(clustering, params, space)
         center, scale = (getattr(scaler, name, None) for name in ("mean_", "scale_"))
         return NearestRecords(
             columns=tuple(columns),
@@ -282,6 +282,11 @@ class KMeansClusters(Algorithm):
         centers = clustering.estimator.cluster_centers_
         clusters = np.sort(np.unique(centers, axis=0, return_index=True)[1])
         return Assignment(centers[clusters], clusters, np.full(len(clusters), np.inf))
+
+
+def feature_names(scaler: StandardScaler | FunctionTransformer) -> list[str]:
+    """Return the names of the columns that the scaler was fitted on; for an array, their numbers as text."""
+    return [str(name) for name in getattr(scaler, "feature_names_in_", range(scaler.n_features_in_))]
 
 
 ALGORITHMS: Mapping[str, Algorithm] = {one.name: one for one in (Dbscan(), Hdbscan(), KMeansClusters())}

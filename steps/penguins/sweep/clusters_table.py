@@ -8,9 +8,9 @@ import pandas as pd
 
 from penguins.clustering.profiles import profile_columns
 from penguins.data.ids import to_whole_numbers
-from penguins.data.spark_columns import WHOLE_TYPES, to_exact_pandas
-from penguins.data.spark_table import SparkTable
+from penguins.data.table import GroupedTable
 from penguins.sweep.chosen import CLUSTER, IS_CORE, clustering_without_choice
+from penguins.sweep.evidence import DISTANCE_COLUMNS, LABELS
 from penguins.sweep.results import SweepResults, key_order
 from penguins.sweep.settings import ONE_GROUP, SweepSettings
 from penguins.sweep.workers import ROW, id_column
@@ -19,12 +19,13 @@ TYPICAL_PREFIX = "typical_"
 
 
 def reserved_columns(settings: SweepSettings) -> list[str]:
-    """Return the columns of both tables that are neither those of the groups nor ids."""
+    """Return the columns of the tables given back that are neither those of the groups nor ids nor features."""
     own = [ROW, settings.swept, CLUSTER, IS_CORE, *profile_columns(settings.features), TYPICAL_PREFIX + ROW]
+    own += [LABELS, *(DISTANCE_COLUMNS if settings.has_distances else ())]
     return own if settings.group_by else [*own, *settings.group_columns]
 
 
-def clusters_table(results: SweepResults, table: SparkTable, settings: SweepSettings) -> pd.DataFrame:
+def clusters_table(results: SweepResults, table: GroupedTable, settings: SweepSettings) -> pd.DataFrame:
     """Return a row for each row of the user's table, in its order where this machine has read it.
 
     The columns are `row` (the place in that table, from 0; only where this machine has read it), the ids, those of the groups,
@@ -57,7 +58,7 @@ def _rows_read_here(results: SweepResults, whole: pd.DataFrame) -> pd.DataFrame:
     return found
 
 
-def _rows_of_spark(results: SweepResults, table: SparkTable, group_columns: Sequence[str]) -> pd.DataFrame:
+def _rows_of_spark(results: SweepResults, table: GroupedTable, group_columns: Sequence[str]) -> pd.DataFrame:
     """Return the ids and groups of all rows of a table that Spark reads, with what the clusterings say of them."""
     names = {id_column(index): name for index, name in enumerate(table.ids)}
     parts = []
@@ -65,19 +66,14 @@ def _rows_of_spark(results: SweepResults, table: SparkTable, group_columns: Sequ
         if group.chosen:
             key = dict(zip(group_columns, group.key, strict=True))
             parts.append(group.chosen.records.rename(columns=names).assign(**key))
-    if table.incomplete is not None and table.left_out:
-        parts.append(clustering_without_choice(to_exact_pandas(table.incomplete)).records)
+    left_out = table.rows_left_out()
+    if left_out is not None:
+        parts.append(clustering_without_choice(left_out).records)
     found = pd.concat([part.astype(object) for part in parts], ignore_index=True).astype({CLUSTER: "Int64", IS_CORE: "boolean"})
-    return found.assign(**{name: to_whole_numbers(found[name]) for name in whole_ids(table)})
+    return found.assign(**{name: to_whole_numbers(found[name]) for name in table.whole_ids})
 
 
-def whole_ids(table: SparkTable) -> list[str]:
-    """Return the ids that are whole numbers, which travel as text: pandas has no missing ones beside exact large ones."""
-    kinds = dict(table.frame.dtypes)
-    return [name for name in table.ids if kinds[name] in WHOLE_TYPES]
-
-
-def profiles_table(results: SweepResults, table: SparkTable, settings: SweepSettings) -> list[list[object]]:
+def profiles_table(results: SweepResults, table: GroupedTable, settings: SweepSettings) -> list[list[object]]:
     """Return the lines of a table with a row for each group and cluster of its chosen value, noise included, sorted by both.
 
     The first line has the names of the columns: those of the groups, those of `profile_columns`, and what tells the most

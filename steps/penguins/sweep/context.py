@@ -7,6 +7,7 @@ from mlflow import MlflowClient
 from mlflow.entities import DatasetInput
 from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_SOURCE_NAME, MLFLOW_SOURCE_TYPE, MLFLOW_USER
 
+from penguins.redaction import redact
 from penguins.sweep.settings import SweepSettings
 from penguins.tracking.artifacts import model_requirements
 from penguins.tracking.store import absolute_tracking_uri, is_server
@@ -32,8 +33,8 @@ class SweepContext:
     data: str = ""
     # Whether each group gets pictures, which would take long for many groups.
     with_pictures: bool = True
-    # The driver's credentials, only for workers that log.
-    credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
+    # The environment variables of the driver's client, secrets included, only for workers that log.
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def n_parallel_runs(self) -> int:
@@ -49,9 +50,9 @@ def sweep_context(run_id: str, settings: SweepSettings, n_groups: int, data: str
         tracking_uri=absolute_tracking_uri(),
         experiment_id=run.info.experiment_id,
         sweep_id=run_id,
-        tags={key: value for key, value in run.data.tags.items() if key in INHERITED_TAGS},
+        tags={key: redact(value) for key, value in run.data.tags.items() if key in INHERITED_TAGS},
         datasets=list(run.inputs.dataset_inputs),
-        data=data,
+        data=redact(data),
         with_pictures=n_groups <= MOST_PICTURED_GROUPS,
         requirements=model_requirements("mlflow", "scikit-learn", "skops", "pandas", "numpy"),
     )

@@ -1,9 +1,11 @@
 """The sweep of one group: a clustering for every value of the parameters, the indices, and the choice of the best value."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
+from zipfile import ZIP_DEFLATED
 
 import numpy as np
 import pandas as pd
@@ -15,10 +17,11 @@ from penguins.clustering.doubts import Candidate
 from penguins.clustering.eps_grid import k_distances
 from penguins.clustering.indices import N_CLUSTERED_RECORDS, N_CLUSTERS, Evaluation, evaluate
 from penguins.clustering.selection import Choice, choose
-from penguins.data.checks import LARGEST
-from penguins.sweep.algorithm import ALGORITHMS, HAVERSINE, Algorithm, Clustering, Params, Proposal, Space
+from penguins.sweep.algorithm import ALGORITHMS, Algorithm, Clustering, Params, Proposal, Space, feature_names
 from penguins.sweep.chosen import ChosenClustering, chosen_clustering
+from penguins.sweep.clusterings import cluster_values, scale_records
 from penguins.sweep.nearest import NearestRecords
+from penguins.tracking.sklearn_types import load_trusted, not_storable
 
 # Between the values of a group in its name, where several columns make the groups.
 SEPARATOR = ", "
@@ -51,10 +54,36 @@ class Outcome:
 
 @dataclass(frozen=True)
 class SweepModel:
-    """A model to log: the fitted pipeline and, where its estimator cannot predict, the records by which it can."""
+    """A model to log, as its files hold it, which also travels from a worker to the driver.
 
-    pipeline: Pipeline
-    nearest: NearestRecords | None = None
+    `skops` is the fitted pipeline as skops writes it, and `npz` the records by which it predicts, as `NearestRecords.save`
+    writes them, where its estimator cannot predict. Models with the same `kind` differ in nothing else. `failure` says why
+    skops could not write this one.
+    """
+
+    kind: str
+    skops: bytes
+    npz: bytes | None = None
+    failure: str = ""
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The fitted pipeline. Raises an error of skops where it holds more than may be trusted."""
+        return load_trusted(self.skops)
+
+
+def pack_model(pipeline: Pipeline, nearest: NearestRecords | None) -> SweepModel:
+    """Return a fitted pipeline, and the records by which it predicts if it needs any, as a model to log."""
+    import skops.io  # loads half of scikit-learn, which a sweep without models does not need
+
+    scaler, (name, estimator) = pipeline["scaler"], pipeline.steps[-1]
+    kind = [repr(scaler), *feature_names(scaler), name, type(estimator).__module__, type(estimator).__qualname__]
+    kind += [str(estimator.get_params().get("metric")), str(nearest is None)]
+    try:
+        stored = skops.io.dumps(pipeline, compression=ZIP_DEFLATED, compresslevel=1)  # a sixth of the size, as fast
+        return SweepModel(json.dumps(kind), stored, nearest.to_bytes() if nearest else None)
+    except Exception as error:  # noqa: BLE001  # skops calls methods of the estimator, which may raise anything
+        return SweepModel(json.dumps(kind), b"", failure=str(not_storable(estimator, f"{type(error).__name__}: {error}")))
 
 
 @dataclass(frozen=True)
@@ -93,7 +122,7 @@ class SweepFit:
     def model_that_predicts(self, position: int) -> SweepModel:
         """Return the model of the outcome at `position` with all that its predictions need."""
         pipeline = self.model(position)
-        return SweepModel(pipeline, None if hasattr(pipeline, "predict") else self.nearest(position))
+        return pack_model(pipeline, None if hasattr(pipeline, "predict") else self.nearest(position))
 
     def nearest(self, position: int) -> NearestRecords:
         """Return how the clustering of the outcome at `position` assigns new records."""
@@ -121,7 +150,7 @@ class SweepFit:
             )
             for outcome, clustering in zip(self.outcomes, self.clusterings, strict=True)
         ]
-        return choose(candidates, select_by, min_coverage, self.algorithm.words)
+        return choose(candidates, select_by, min_coverage, self.algorithm.words, self.X)
 
     def _fixed(self, outcome: Outcome) -> tuple[float, ...]:
         return tuple(outcome.params[name] for name in self.algorithm.fixed)
@@ -142,10 +171,10 @@ class GroupResult:
     """The outcomes of one group, or the reason why the group failed.
 
     `key` holds the group's value in each column of groups.
-    `best` is the position of the chosen outcome, if there is one; `warning` says why the choice deserves doubt, or why there is
-    none; `median_distance` is that of the records to their `min_samples`-th nearest one, in a group without a best outcome.
-    `models` holds the models that are to be logged, by the position of their outcome; `example` is a row for them, the means of
-    the features. `chosen` is what the sweep gives back of it, and `digest` tells its records.
+    `best` is the position of the chosen outcome, if there is one, and `reason` why it won; `warning` says why the choice
+    deserves doubt, or why there is none; `median_distance` is that of the records to their `min_samples`-th nearest one, in a
+    group without a best outcome. `models` holds the models that are to be logged, by the position of their outcome; `example`
+    is a row for them, the means of the features. `chosen` is what the sweep gives back of it, and `digest` tells its records.
     """
 
     key: tuple[str, ...]
@@ -160,6 +189,7 @@ class GroupResult:
     models: Mapping[int, SweepModel] = field(default_factory=dict)
     chosen: ChosenClustering | None = field(default=None, compare=False)
     digest: str = ""
+    reason: str = ""
 
     @property
     def name(self) -> str:
@@ -208,29 +238,32 @@ def fit_grid(
     estimated.
     Raises ValueError where a record holds a value that is infinite, or too large to be squared.
     """
-    records = pd.DataFrame(records)
-    unusable = [name for name in records.columns if not (records[name].abs() < LARGEST).all()]
-    if unusable:
-        kind = "infinite values" if np.isinf(records[unusable].to_numpy()).any() else f"values beyond {LARGEST:g}"
-        raise ValueError(f"{kind} in {', '.join(map(str, unusable))}")
-    scaler = _fitted_scaler(records, metric, scale)
-    scaled = records if metric == HAVERSINE else scaler.transform(records)
-    space = Space(np.ascontiguousarray(np.asarray(scaled, dtype=float)), metric, seed)
-    found: list[tuple[Params, Clustering]] = []
+    frame = records if isinstance(records, pd.DataFrame) else pd.DataFrame(records)
+    scaler, space = scale_records(frame, seed, metric, scale)
+    wanted: list[Params] = []
     proposals = []
     for numbers in product(*[sorted(_listed(grid[name])) for name in algorithm.fixed]):
         fixed = dict(zip(algorithm.fixed, numbers, strict=True))
         values, proposal = _values(algorithm, space, grid[algorithm.swept], fixed)
         proposals += proposal
-        clusterings = algorithm.fit(space, values, fixed)
-        found += [({algorithm.swept: value, **fixed}, one) for value, one in zip(values, clusterings, strict=True)]
-    found.sort(key=lambda pair: tuple(pair[0].values()))
+        wanted += [{algorithm.swept: value, **fixed} for value in values]
+    found = cluster_values(algorithm, space, wanted)
     evaluations = evaluate(space.X, [clustering.labels for _, clustering in found], seed, metric)
     outcomes = [
         Outcome(params, evaluation.metrics, _reason(clustering, evaluation), evaluation.estimated)
         for (params, clustering), evaluation in zip(found, evaluations, strict=True)
     ]
     return SweepFit(algorithm, outcomes, scaler, space, [clustering for _, clustering in found], proposals)
+
+
+def fit_again(
+    algorithm: Algorithm, records: pd.DataFrame, values: Sequence[Params], seed: int, metric: str, scale: str
+) -> SweepFit:
+    """Cluster `records` with the parameters in `values` as `fit_grid` does, and compute no metric."""
+    scaler, space = scale_records(records, seed, metric, scale)
+    found = cluster_values(algorithm, space, values)
+    outcomes = [Outcome(params, {}, "", "") for params, _ in found]
+    return SweepFit(algorithm, outcomes, scaler, space, [clustering for _, clustering in found], [])
 
 
 def _reason(clustering: Clustering, evaluation: Evaluation) -> str:
@@ -254,11 +287,3 @@ def _values(
         return sorted(wanted), []
     found: Proposal = algorithm.propose(space, fixed, wanted.n_values or algorithm.n_proposed)
     return found.values, [ProposalOfGroup(fixed, found.values[0], found.values[-1], found.distances, found.knee)]
-
-
-def _fitted_scaler(records: pd.DataFrame, metric: str, scale: str) -> StandardScaler | FunctionTransformer:
-    """Return the first step of the models, which takes the records into the space of the clustering."""
-    if metric == HAVERSINE:
-        return FunctionTransformer(np.radians).fit(records)
-    is_scaled = scale == "standard"
-    return StandardScaler(with_mean=is_scaled, with_std=is_scaled).fit(records)

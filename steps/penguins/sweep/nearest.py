@@ -7,6 +7,7 @@ have this project. It therefore imports nothing of the project but `table_rows`,
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
 
 import numpy as np
 import pandas as pd
@@ -37,7 +38,13 @@ class NearestRecords:
         """Return the cluster of each row, of shape (n_rows,). Raises ValueError where a column may not hold a value."""
         return NearestPredictor(self).predict(rows)
 
-    def save(self, path: str) -> None:
+    def to_bytes(self) -> bytes:
+        """Return what `save` writes."""
+        file = BytesIO()
+        self.save(file)
+        return file.getvalue()
+
+    def save(self, path: str | BytesIO) -> None:
         """Write this to a file of NumPy's format `npz`, without pickle."""
         columns = np.frombuffer(json.dumps(self.columns).encode(), dtype=np.uint8)
         np.savez(
@@ -89,8 +96,13 @@ def to_matrix(rows: pd.DataFrame, columns: Sequence[str]) -> np.ndarray:
     return np.column_stack([to_numbers(rows[name], name).astype(float) for name in columns])
 
 
-def load_nearest(path: str) -> NearestRecords:
-    """Read what `NearestRecords.save` wrote."""
+def nearest_from_bytes(content: bytes) -> NearestRecords:
+    """Read what `NearestRecords.to_bytes` returned."""
+    return load_nearest(BytesIO(content))
+
+
+def load_nearest(path: str | BytesIO) -> NearestRecords:
+    """Read what `NearestRecords.save` wrote. Raises ValueError, TypeError or KeyError where it is something else."""
     with np.load(path, allow_pickle=False) as file:
         arrays = dict(file)
     columns = tuple(json.loads(arrays.pop("columns").tobytes()))

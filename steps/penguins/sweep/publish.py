@@ -1,72 +1,114 @@
-"""The results of a whole sweep: as artifacts of its run, and on the terminal."""
+"""The results of a whole sweep as artifacts of its run."""
 
-from collections import Counter
 from collections.abc import Sequence
 
 import mlflow
 import numpy as np
 import pandas as pd
-from mlflow.entities import Run
 
-from penguins.clustering.doubts import SEPARATOR
 from penguins.clustering.indices import (
     CALINSKI_HARABASZ,
     DAVIES_BOULDIN,
     DBCV,
-    N_CLUSTERED_RECORDS,
     N_CLUSTERS,
     S_DBW,
     SILHOUETTE,
 )
 from penguins.clustering.profiles import profile_columns
-from penguins.data.spark_table import SparkTable
-from penguins.plots import metrics_by_value_figure
+from penguins.data.table import GroupedTable
+from penguins.plots.clusters import GroupClusters, clusters_figure
+from penguins.plots.values import metrics_by_value_figure
 from penguins.sweep.algorithm import HAVERSINE
-from penguins.sweep.clusters_table import clusters_table, profiles_table
+from penguins.sweep.clusters_table import profiles_table
 from penguins.sweep.context import SweepContext
+from penguins.sweep.evidence_tables import distances_table, points_table
 from penguins.sweep.fit import group_name
 from penguins.sweep.log_runs import TABLE
 from penguins.sweep.nearest import NearestRecords
-from penguins.sweep.results import LoggedGroup, SweepResults, csv_text, table_text
+from penguins.sweep.results import LoggedGroup, ResultRow, SweepResults, Totals, key_order, table_text
 from penguins.sweep.router import Router
 from penguins.sweep.router_model import log_router
-from penguins.sweep.run_contents import NO_BEST_VALUE
+from penguins.sweep.run_contents import NO_BEST_VALUE, in_words
 from penguins.sweep.settings import SweepSettings
-from penguins.text import print_lines, quote
-from penguins.tracking.artifacts import log_figure, log_parquet
+from penguins.text import quote
+from penguins.tracking.artifact_names import DISTANCES, POINTS, PROFILES
+from penguins.tracking.artifacts import log_csv, log_figure, log_parquet
 
-CLUSTERS, PROFILES = "clusters.parquet", "cluster_profiles.csv"
-LONGEST_TABLE, MOST_WARNINGS = 200, 10
+COVERAGE = "coverage"
 PANELS = {
-    SILHOUETTE: "silhouette (highest is best)",
-    DBCV: "DBCV (highest is best)",
-    CALINSKI_HARABASZ: "Calinski-Harabasz (highest is best)",
-    DAVIES_BOULDIN: "Davies-Bouldin (lowest is best)",
-    S_DBW: "S_Dbw (lowest is best)",
+    SILHOUETTE: "silhouette\n(highest is best)",
+    DBCV: "DBCV\n(highest is best)",
+    CALINSKI_HARABASZ: "Calinski-Harabasz\n(highest is best)",
+    DAVIES_BOULDIN: "Davies-Bouldin\n(lowest is best)",
+    S_DBW: "S_Dbw\n(lowest is best)",
     N_CLUSTERS: "clusters",
-    N_CLUSTERED_RECORDS: "records in clusters",
+    COVERAGE: "share of the records\nin clusters",
 }
 
 
-def log_results(results: SweepResults, settings: SweepSettings) -> None:
-    """Log the table of all results as a file and as MLflow's own table, the picture of the indices, and the counts."""
+def log_results(results: SweepResults, settings: SweepSettings, totals: Totals | None = None) -> None:
+    """Log the table of results as a file and as MLflow's own table, the picture of the indices, and the counts.
+
+    These are `totals` where `results` are a sample.
+    """
     swept, group_by = settings.swept, settings.group_columns
-    mlflow.log_metrics({"n_groups": len(results.groups), f"groups_with_best_{swept}": len(results.best)})
+    totals = totals or results.totals(swept)
+    mlflow.log_metrics({"n_groups": totals.n_groups, f"groups_with_best_{swept}": totals.n_best})
     mlflow.log_text(table_text(group_by, settings.of_algorithm, results.rows()), TABLE)
     table = results.table(group_by, settings.of_algorithm)
     mlflow.log_table(table, "results.json")
     name = group_name(group_by)
     named = table.assign(**{name: [row.group for row in results.rows()]})
     curves = curves_in_picture(named, name, swept, settings.of_algorithm.fixed)
-    panels = {metric: title for metric, title in PANELS.items() if metric != swept}
+    without = (swept, COVERAGE) if swept == N_CLUSTERS else (swept,)  # Where their number is given, clusters hold all records.
+    panels = {metric: title for metric, title in PANELS.items() if metric not in without}
     figure = metrics_by_value_figure(curves, name, swept, panels, _axis_label(settings))
     log_figure(figure, f"metrics_by_{swept}.png")
 
 
-def log_clusters(results: SweepResults, table: SparkTable, settings: SweepSettings) -> None:
-    """Log the cluster of each row of the user's table, and the profile of each cluster."""
-    log_parquet(clusters_table(results, table, settings), CLUSTERS)
-    mlflow.log_text(csv_text(profiles_table(results, table, settings)), PROFILES)
+def log_profiles(results: SweepResults, table: GroupedTable, settings: SweepSettings) -> None:
+    """Log the profile of each cluster."""
+    log_csv(profiles_table(results, table, settings), PROFILES)
+
+
+def log_evidence(results: SweepResults, table: GroupedTable, settings: SweepSettings) -> None:
+    """Log records with their cluster at every value, the picture of the best ones, and how far the records are apart."""
+    points = points_table(results, table, settings)
+    log_parquet(points, POINTS)
+    log_clusters_figure(points, results, settings)
+    if settings.has_distances:
+        log_csv(distances_table(results, settings), DISTANCES)
+
+
+def log_clusters_figure(points: pd.DataFrame, results: SweepResults, settings: SweepSettings) -> None:
+    """Log the picture of the clusters of each group's best value, unless there is none.
+
+    `points` has a row for each sampled record, with the columns of the groups, the features and `labels`: the record's cluster
+    at each value, in the order of the group's rows.
+    """
+    places: dict[tuple[str, ...], list[int]] = {}
+    for place, key in enumerate(zip(*[points[name] for name in settings.group_columns], strict=True)):
+        places.setdefault(key, []).append(place)
+    features = settings.features
+    if settings.metric == HAVERSINE:  # Maps have the longitude across.
+        features = (features[1], features[0])
+    X, labels = points[list(features)].to_numpy(dtype=float), points["labels"].array
+    groups = []
+    for group in sorted(results.groups.values(), key=lambda one: key_order(one.key)):
+        if group.best and group.key in places:
+            at_best, rows = group.rows.index(group.best), places[group.key]
+            clusters = np.array([labels[row][at_best] for row in rows], dtype=int)
+            groups.append(GroupClusters(group.name, _clustering_in_words(group.best), X[rows], clusters, group.n_records))
+    if groups:
+        is_scaled = settings.scale != "none"
+        log_figure(clusters_figure(groups, group_name(settings.group_columns), features, is_scaled), "clusters.png")
+
+
+def _clustering_in_words(best: ResultRow) -> str:
+    """Return the best value of a group, and the number of its clusters and the share of noise on a line of their own."""
+    n_clusters = best.n_clusters
+    noise = "" if best.coverage is None else f", {1 - best.coverage:.0%} noise"
+    return f"{in_words(best.params)}\n{n_clusters} cluster{'s' if n_clusters != 1 else ''}{noise}"
 
 
 def log_model_of_all_groups(results: SweepResults, context: SweepContext) -> str:
@@ -112,50 +154,3 @@ def curves_in_picture(table: pd.DataFrame, group_by: str, swept: str, fixed: Seq
     for name in fixed:
         shown = shown[shown[name] == shown.groupby(group_by)[name].transform("first")]
     return shown.sort_index()
-
-
-def print_results(run: Run, results: SweepResults, settings: SweepSettings) -> None:
-    """Print the table unless it is too long to read, the best value of each group, the warnings, and the run's id."""
-    table = results.table(settings.group_columns, settings.of_algorithm).drop(columns=["model_path", "warning", "estimated"])
-    best = table[table["best"]].drop(columns="best")
-    lines = [_format(table.drop(columns="best")), ""] if len(table) <= LONGEST_TABLE else []
-    lines += [f"best {settings.swept} of {len(best)} of {len(results.groups)} groups:"]
-    lines += [_format(best.drop(columns="reason").head(LONGEST_TABLE))] if len(best) else []
-    print_lines(*lines, *_warning_lines(results), *_estimate_lines(results), f"run: {run.info.run_id}")
-
-
-def _warning_lines(results: SweepResults) -> list[str]:
-    """Return a line for each group with a warning, or, where they are many, a line for each kind with the number of groups."""
-    warnings = results.warnings
-    if len(warnings) <= MOST_WARNINGS:
-        lines = [f"warning: {quote(name)}: {warning}" for name, warning in warnings.items()]
-    else:
-        kinds = Counter(kind for warning in warnings.values() for kind in warning.split(SEPARATOR))
-        lines = [f"warning: {number} of {len(results.groups)} groups: {kind}" for kind, number in kinds.most_common()]
-    without = [group for name, group in results.groups.items() if name in warnings and not group.best]
-    if without:
-        sizes = [group.n_records for group in without]
-        known = [group.median_distance for group in without if group.median_distance is not None]
-        distances = f"; the distance to the min_samples-th nearest record is {np.median(known):.3g}" if known else ""
-        lines.append(
-            f"In the median, the {len(without)} groups without a best value have {np.median(sizes):g} records "
-            f"({min(sizes)} to {max(sizes)}){distances}."
-        )
-    return lines
-
-
-def _estimate_lines(results: SweepResults) -> list[str]:
-    """Return a line with the number of values that have an index from a sample, and an example; none where all are exact."""
-    rows = [row for row in results.rows() if row.estimated]
-    if not rows:
-        return []
-    n_groups = len({row.group for row in rows})
-    example = max((row.estimated for row in rows), key=len)
-    return [
-        f"estimated on a sample: indices of {len(rows)} values in {n_groups} of {len(results.groups)} groups, for example "
-        f"{example}; the column estimated of {TABLE} has all"
-    ]
-
-
-def _format(table: pd.DataFrame) -> str:
-    return table.to_string(index=False, float_format="{:.4g}".format, na_rep="")

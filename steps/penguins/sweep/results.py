@@ -3,8 +3,9 @@
 import csv
 import io
 import math
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
@@ -12,7 +13,7 @@ from penguins.clustering.indices import DBCV, INDICES, N_CLUSTERED_RECORDS, N_CL
 from penguins.sweep.algorithm import Algorithm, Params
 from penguins.sweep.chosen import ChosenClustering
 from penguins.sweep.fit import GroupResult, group_name
-from penguins.text import is_number
+from penguins.text import csv_text, is_number
 
 COUNTS = (N_CLUSTERS, N_CLUSTERED_RECORDS)
 # A group may have any name, and the csv module reads fields of 131,072 characters at most by default.
@@ -61,6 +62,11 @@ class ResultRow:
         n_clustered = self.metrics.get(N_CLUSTERED_RECORDS)
         return n_clustered / self.n_records if n_clustered is not None and self.n_records else None
 
+    @property
+    def n_clusters(self) -> int:
+        """The number of clusters, which is a parameter where it is swept. Raises KeyError where it is unknown."""
+        return int({**self.metrics, **self.params}[N_CLUSTERS])
+
     def cells(self, columns: Sequence[str]) -> list[object]:
         """Return the cells of the table: the group's key, then those of `columns`, None where something is undefined."""
         numbers = {**self.metrics, **{name: self._count(name) for name in COUNTS}, **self.params}
@@ -80,7 +86,7 @@ class ResultRow:
 class LoggedGroup:
     """One group as it was logged: its run, its rows in ascending order of their parameters, and why it failed, if so.
 
-    `median_distance` and `chosen` are those of `GroupResult`, where they are known.
+    `run_id` is empty where groups have no runs. `median_distance` and `chosen` are those of `GroupResult`, where known.
     """
 
     key: tuple[str, ...]
@@ -101,10 +107,37 @@ class LoggedGroup:
         """The row of the best value."""
         return next((row for row in self.rows if row.best), None)
 
+    def with_rows(self, values: Iterable[Params]) -> "LoggedGroup":
+        """Return the group; one that failed before it had any rows, with empty rows for `values` that hold the reason."""
+        if self.rows or not self.failure:
+            return self
+        return replace(self, rows=failure_rows(self.key, values, self.n_records, self.failure))
+
     @property
     def warning(self) -> str:
         """Why the best value deserves doubt, or why there is none."""
         return next((row.warning for row in self.rows if row.warning), "")
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What came out of all groups, in numbers: how many there are, have a best value, deserve doubt or have failed.
+
+    `n_distinct` counts their different keys. `lowest`, `median` and `highest` are those of the best values; `failure` names one
+    group that failed, with its reason.
+    """
+
+    n_groups: int
+    n_distinct: int
+    n_records: int
+    n_results: int
+    n_failed: int
+    n_best: int
+    n_doubtful: int
+    lowest: float
+    median: float
+    highest: float
+    failure: str = ""
 
 
 @dataclass
@@ -132,9 +165,30 @@ class SweepResults:
         """The reason of each group that failed."""
         return {name: group.failure for name, group in self.groups.items() if group.failure}
 
+    def totals(self, swept: str) -> Totals:
+        """Return the numbers of all groups."""
+        groups = self.groups.values()
+        values = [row.params[swept] for row in self.best.values()] or [math.nan]
+        return Totals(
+            n_groups=len(groups),
+            n_distinct=len(groups),
+            n_records=sum(group.n_records for group in groups),
+            n_results=sum(len(group.rows) for group in groups),
+            n_failed=len(self.failures),
+            n_best=len(self.best),
+            n_doubtful=sum(bool(group.best and group.warning) for group in groups),
+            lowest=min(values),
+            median=statistics.median(values),
+            highest=max(values),
+        )
+
+    def in_order(self) -> list[LoggedGroup]:
+        """Return the groups, sorted by key."""
+        return sorted(self.groups.values(), key=lambda group: key_order(group.key))
+
     def rows(self) -> list[ResultRow]:
         """Return the rows of all groups, sorted by group and parameters."""
-        return [row for group in sorted(self.groups.values(), key=lambda group: key_order(group.key)) for row in group.rows]
+        return [row for group in self.in_order() for row in group.rows]
 
     def table(self, group_by: Sequence[str], algorithm: Algorithm) -> pd.DataFrame:
         """Return the rows as a data frame whose first columns are called `group_by`."""
@@ -162,6 +216,12 @@ def result_rows(group: GroupResult, models: Sequence[tuple[str, str]]) -> list[R
     return [_result_row(group, position, *model) for position, model in enumerate(models)]
 
 
+def group_without_run(group: GroupResult) -> LoggedGroup:
+    """Return a group that has no run and no models."""
+    rows = result_rows(group, [("", "")] * len(group.outcomes))
+    return LoggedGroup(group.key, "", group.n_records, rows, group.failure, group.median_distance, group.chosen)
+
+
 def _result_row(group: GroupResult, position: int, model_path: str, failure: str) -> ResultRow:
     outcome = group.outcomes[position]
     is_best = position == group.best
@@ -187,18 +247,6 @@ def table_text(group_by: Sequence[str], algorithm: Algorithm, rows: Sequence[Res
     """Write the rows as CSV with a header."""
     columns = result_columns(algorithm)
     return csv_text([(*group_by, *columns), *[row.cells(columns) for row in rows]])
-
-
-def csv_text(lines: Sequence[Sequence[object]]) -> str:
-    """Write lines of cells as CSV.
-
-    The csv module quotes a name with a carriage return only if lines end in one, so in that case they do.
-    """
-    text = io.StringIO()
-    has_return = any("\r" in cell for line in lines for cell in line if isinstance(cell, str))
-    writer = csv.writer(text, lineterminator="\r\n" if has_return else "\n")
-    writer.writerows(lines)
-    return text.getvalue()
 
 
 def parse_table(text: str, algorithm: Algorithm) -> list[ResultRow]:

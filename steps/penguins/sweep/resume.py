@@ -10,23 +10,24 @@ from tempfile import TemporaryDirectory
 
 import mlflow
 from mlflow import MlflowClient
-from mlflow.entities import LoggedModel, LoggedModelStatus, Run
+from mlflow.entities import LoggedModelStatus, Run
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 from mlflow.models.model import MLMODEL_FILE_NAME
 from mlflow.store.artifact.models_artifact_repo import REGISTERED_MODEL_META_FILE_NAME
-from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS, MLFLOW_PARENT_RUN_ID
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
+from penguins.cli.signals import raise_if_interrupted
 from penguins.resume.recovery import FINISHED, end_stale_run
 from penguins.sweep.algorithm import Algorithm
 from penguins.sweep.context import SweepContext
 from penguins.sweep.log_runs import SWEEP, TABLE
-from penguins.sweep.model_files import local_folder
 from penguins.sweep.results import LoggedGroup, ResultRow, parse_table
 from penguins.text import format_number
-from penguins.tracking.store import child_runs, search_runs, tracking_client
+from penguins.tracking.addresses import local_folder
+from penguins.tracking.duplicates import delete_models
+from penguins.tracking.store import child_runs, search_runs
 
-MODELS_IN_QUERY = 100
 LONGEST_PARAMETER = 6000  # MLflow cuts longer ones
 
 
@@ -40,9 +41,10 @@ class _GroupRuns:
 
 def recover_groups(context: SweepContext, stale: Sequence[Run]) -> list[LoggedGroup]:
     """Move every complete group of the stale sweeps under this one, and end the incomplete groups and the sweeps."""
-    client = tracking_client(context.tracking_uri)
+    client = MlflowClient(context.tracking_uri)
     recovered: dict[str, LoggedGroup] = {}
     for runs in _group_runs(context.experiment_id, {run.info.run_id for run in stale}):
+        raise_if_interrupted()
         found = _complete_group(client, context, runs)
         if found and found.name not in recovered:
             client.set_tag(runs.run.info.run_id, MLFLOW_PARENT_RUN_ID, context.sweep_id)
@@ -57,21 +59,21 @@ def recover_groups(context: SweepContext, stale: Sequence[Run]) -> list[LoggedGr
 
 
 def finished_groups(sweep: Run, algorithm: Algorithm) -> list[LoggedGroup]:
-    """Return the groups of a finished sweep, which stay where they are."""
+    """Return the groups of a finished sweep, which stay where they are; with runs=none, they have no runs."""
     rows: dict[str, list[ResultRow]] = {}
     for row in parse_table(_table_text(sweep), algorithm):
         rows.setdefault(row.group, []).append(row)
-    runs = {_group_name(run, algorithm): run for run in child_runs(sweep.info.run_id, sweep.info.experiment_id)}
-    return [_logged_group(runs[name], of_group) for name, of_group in rows.items() if name in runs]
+    runs = {_group_name(run, algorithm): run.info.run_id for run in child_runs(sweep.info.run_id, sweep.info.experiment_id)}
+    return [_logged_group(runs.get(name, ""), of_group) for name, of_group in rows.items() if name in runs or not runs]
 
 
-def _logged_group(run: Run, rows: Sequence[ResultRow]) -> LoggedGroup:
-    return LoggedGroup(rows[0].key, run.info.run_id, rows[0].n_records, rows)
+def _logged_group(run_id: str, rows: Sequence[ResultRow]) -> LoggedGroup:
+    return LoggedGroup(rows[0].key, run_id, rows[0].n_records, rows)
 
 
 def end_late_groups(context: SweepContext, stale: Sequence[Run]) -> None:
     """End the groups that workers of a stale sweep have logged after it was claimed."""
-    client = tracking_client(context.tracking_uri)
+    client = MlflowClient(context.tracking_uri)
     for runs in _group_runs(context.experiment_id, {run.info.run_id for run in stale}):
         _end_group(client, context.experiment_id, runs)
 
@@ -116,7 +118,7 @@ def _complete_group(client: MlflowClient, context: SweepContext, runs: _GroupRun
     to_log = settings.models_to_log(found, rows[0].n_records, best)
     if {position for position, row in enumerate(rows) if row.model_path} != to_log:
         return None
-    group = _logged_group(run, rows)
+    group = _logged_group(run.info.run_id, rows)
     if not all(_is_complete_model(client, row.model_path) for row in rows if row.model_path):
         return None
     return group
@@ -167,7 +169,7 @@ def delete_duplicates(context: SweepContext, accepted: Collection[str]) -> None:
 
     They come from a worker's task that Spark repeated, or from a request that was repeated because its answer was lost.
     """
-    client = tracking_client(context.tracking_uri)
+    client = MlflowClient(context.tracking_uri)
     duplicates, others = list[str](), list[str]()
     for run in search_runs(context.experiment_id, f"tags.{SWEEP} = '{context.sweep_id}'"):
         parent = run.data.tags.get(MLFLOW_PARENT_RUN_ID)
@@ -178,24 +180,3 @@ def delete_duplicates(context: SweepContext, accepted: Collection[str]) -> None:
     for run_id in duplicates:
         client.delete_run(run_id)
     delete_models(client, context.experiment_id, others, LoggedModelStatus.PENDING)
-
-
-def delete_models(
-    client: MlflowClient, experiment_id: str, run_ids: Sequence[str], status: LoggedModelStatus | None = None
-) -> None:
-    """Delete the models that these runs logged, or only those with this status, except models that are registered."""
-    for start in range(0, len(run_ids), MODELS_IN_QUERY):
-        ids = ", ".join(f"'{run_id}'" for run_id in run_ids[start : start + MODELS_IN_QUERY])
-        for model in logged_models(client, experiment_id, f"source_run_id IN ({ids})"):
-            if (status is None or model.status == status) and MLFLOW_MODEL_VERSIONS not in model.tags:
-                client.delete_logged_model(model.model_id)
-
-
-def logged_models(client: MlflowClient, experiment_id: str, where: str) -> list[LoggedModel]:
-    """Return the logged models of an experiment that match MLflow's filter `where`."""
-    found, token = list[LoggedModel](), None
-    while token != "":
-        page = client.search_logged_models([experiment_id], where, max_results=MODELS_IN_QUERY, page_token=token)
-        found += page
-        token = page.token or ""
-    return found

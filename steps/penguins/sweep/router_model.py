@@ -17,6 +17,7 @@ from penguins.project import PROJECT
 from penguins.sweep.model_files import NEAREST_CODE, NEAREST_MODULE
 from penguins.sweep.router import CLUSTER, REASON, Router
 from penguins.tracking.row_models import ROWS_CODE, ROWS_MODULE
+from penguins.tracking.store import repeat_if_taken
 
 ROUTER = "router"
 ROUTER_DATA = "router.npz"
@@ -57,18 +58,20 @@ def log_router(
         router.save(f"{folder}/{ROUTER_DATA}")
         for module, code in MODULES.items():
             Path(folder, f"{module}.py").write_text(code, encoding="utf-8")
-        return mlflow.pyfunc.log_model(
-            name=name,
-            loader_module=next(iter(MODULES)),
-            data_path=f"{folder}/{ROUTER_DATA}",
-            code_paths=[f"{folder}/{module}.py" for module in MODULES],
-            signature=router_signature(inputs),
-            input_example=pd.DataFrame([example])[inputs],
-            pip_requirements=list(requirements),
-            metadata={"model_kind": ROUTER, "group_by": list(router.group_by), "features": list(router.columns)},
-            model_type=algorithm,
-            params=dict(params or {}),
-            tags=dict(tags or {}),
+        return repeat_if_taken(
+            lambda: mlflow.pyfunc.log_model(
+                name=name,
+                loader_module=next(iter(MODULES)),
+                data_path=f"{folder}/{ROUTER_DATA}",
+                code_paths=[f"{folder}/{module}.py" for module in MODULES],
+                signature=router_signature(inputs),
+                input_example=pd.DataFrame([example])[inputs],
+                pip_requirements=list(requirements),
+                metadata={"model_kind": ROUTER, "group_by": list(router.group_by), "features": list(router.columns)},
+                model_type=algorithm,
+                params=dict(params or {}),
+                tags=dict(tags or {}),
+            )
         )
 
 

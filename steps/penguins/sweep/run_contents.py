@@ -9,6 +9,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
 from penguins.sweep.algorithm import Params
 from penguins.sweep.fit import GroupResult, Outcome, ProposalOfGroup
+from penguins.sweep.settings import SweepSettings
 from penguins.text import format_number
 from penguins.tracking.run import LONGEST_TAG
 from penguins.tracking.store import now_ms
@@ -33,6 +34,12 @@ def model_name(name: str, suffix: str) -> str:
 def storable_text(text: str) -> str:
     """Replace the null character, which PostgreSQL does not take, with the visible symbol ␀."""
     return text.replace("\0", "␀")
+
+
+def names_that_vary(settings: SweepSettings) -> list[str]:
+    """Return the parameters that tell the values of a group apart: the swept one, and fixed ones with several values."""
+    fixed = [name for name in settings.of_algorithm.fixed if len({one[name] for one in settings.fixed_values}) > 1]
+    return [settings.swept, *fixed]
 
 
 def in_words(params: Params) -> str:

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -13,6 +13,8 @@ from penguins.sweep.fit import Grid
 
 # The name of the only group, and of the tables' column of groups, where nothing is grouped.
 ONE_GROUP, GROUP_COLUMN = "all", "group"
+# With runs=auto, more values have no runs of their own.
+MOST_CHILD_RUNS = 10_000
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,8 @@ class SweepSettings:
     """How each group is clustered and what is logged of it.
 
     `algorithm` is a name in `ALGORITHMS`, and `grid` holds the values of its parameters. The other fields have the names and
-    the meanings of the step's parameters; `group_by` is empty where nothing is grouped.
+    the meanings of the step's parameters; `group_by` is empty where nothing is grouped. `n_groups` is how many groups
+    the table has; `for_groups` replaces the value auto of `runs`.
     """
 
     algorithm: str
@@ -35,6 +38,7 @@ class SweepSettings:
     seed: int = 0
     metric: str = "euclidean"
     scale: str = "standard"
+    n_groups: int = 1
 
     @classmethod
     def from_parameters(cls, algorithm: str, parameters: Any) -> "SweepSettings":
@@ -43,6 +47,18 @@ class SweepSettings:
         grid = {name: getattr(parameters, name) for name in (of_algorithm.swept, *of_algorithm.fixed)}
         names = [field.name for field in dataclasses.fields(cls) if hasattr(parameters, field.name)]
         return cls(algorithm, grid=grid, **{name: getattr(parameters, name) for name in names})
+
+    def for_groups(self, n_groups: int) -> "SweepSettings":
+        """Return the settings for a table of so many groups."""
+        found = replace(self, n_groups=n_groups)
+        if self.runs != "auto":
+            return found
+        return replace(found, runs="all" if found.most_child_runs <= MOST_CHILD_RUNS else "groups")
+
+    @property
+    def most_child_runs(self) -> int:
+        """How many values all groups have at most."""
+        return self.n_groups * self.most_values
 
     @property
     def of_algorithm(self) -> Algorithm:
@@ -65,14 +81,24 @@ class SweepSettings:
         return self.runs == "all"
 
     @property
+    def has_group_runs(self) -> bool:
+        """Whether each group has a run of its own."""
+        return self.runs != "none"
+
+    @property
     def has_router(self) -> bool:
         """Whether the sweep logs a model of all groups."""
-        return self.models != "none"
+        return self.models != "none" and self.has_group_runs
+
+    @property
+    def has_distances(self) -> bool:
+        """Whether the algorithm counts the records within a distance, so that the sweep shows how far they are apart."""
+        return "min_samples" in self.of_algorithm.fixed
 
     @property
     def logs_in_workers(self) -> bool:
         """Whether the workers log, rather than the driver."""
-        return self.log_from == "executors"
+        return self.log_from == "executors" and self.has_group_runs
 
     @property
     def fixed_values(self) -> list[Params]:

@@ -20,10 +20,11 @@ from penguins.data.spark_table import load_spark_table
 from penguins.errors import InputError, WorkError
 from penguins.sweep import driver, workers
 from penguins.sweep.context import sweep_context
-from penguins.sweep.driver import log_on_driver, require_shared_store, slice_count, worker_frame
+from penguins.sweep.driver import log_on_driver
 from penguins.sweep.fit import GroupResult
 from penguins.sweep.results import LoggedGroup
 from penguins.sweep.settings import SweepSettings
+from penguins.sweep.spark_groups import require_shared_store, slice_count, worker_frame
 
 SETTINGS = dbscan_settings("island", tuple(FEATURES), dbscan_sweep.Parameters().eps, min_samples=(3,))
 UNREACHABLE, SERVERLESS = "must be driver where the workers cannot reach", "must be driver on serverless compute"
@@ -122,7 +123,7 @@ def test_many_groups_arrive_in_slices_each_is_computed_once_and_they_are_sorted_
 def test_models_that_are_too_large_to_travel_fail_their_group_with_the_remedy(
     store: Store, step: Steps, session: SparkSession, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("penguins.sweep.transfer.LARGEST_PAYLOAD", 27_000)
+    monkeypatch.setattr("penguins.sweep.transfer.LARGEST_PAYLOAD", 52_000)
     assert step(dbscan_sweep, eps="0.3,0.5,0.9,1.1,1.5") == 1
     assert "run with log_from=executors, or with models=best or none" in capfd.readouterr().err
     sweep = store.only("dbscan_sweep")
@@ -162,8 +163,8 @@ def test_a_store_that_fails_ends_the_sweep_with_the_way_to_continue(store: Store
 def test_executors_may_log_only_to_a_store_that_they_can_reach(
     session: SparkSession, monkeypatch: pytest.MonkeyPatch, log_from: str, spark: str, uri: str, serverless: bool, rule: str
 ) -> None:
-    monkeypatch.setattr("penguins.sweep.driver.absolute_tracking_uri", lambda: uri)
-    monkeypatch.setattr("penguins.sweep.driver.is_in_databricks_serverless_runtime", lambda: serverless)
+    monkeypatch.setattr("penguins.sweep.spark_groups.absolute_tracking_uri", lambda: uri)
+    monkeypatch.setattr("penguins.sweep.spark_groups.is_in_databricks_serverless_runtime", lambda: serverless)
     parameters = dbscan_sweep.Parameters(log_from=log_from, spark=spark)
     if rule:
         with pytest.raises(InputError, match=f"^The 'log_from' parameter {rule}.* Got 'executors'"):

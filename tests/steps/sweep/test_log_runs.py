@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from sweep_settings import change_grid, dbscan_settings
 from sweeps import FEATURES, fitted_group, model_statuses, results, statuses
 
 from penguins.cli.rules import Auto
+from penguins.cli.signals import Interrupted, _State
 from penguins.sweep.context import SweepContext, sweep_context
 from penguins.sweep.fit import GroupResult, Outcome
 from penguins.sweep.log_runs import end_open_runs, log_group
@@ -65,11 +67,47 @@ def test_a_group_and_each_eps_has_a_run_with_its_parameters_metrics_and_what_it_
     for one in (run, *children.values()):
         assert one.data.tags["mlflow.source.git.commit"] == "a commit"
         assert one.data.tags["sweep"] == context.sweep_id
-        assert "mlflow.note.content" not in one.data.tags
+        assert one.data.tags.get("mlflow.note.content") != "of the sweep alone"
         assert [(used.dataset.name, used.dataset.digest) for used in one.inputs.dataset_inputs] == [
             ("penguins: Torgersen", group.digest)
         ]
     assert parse_table(store.artifact(run, "results.csv").read_text(), SETTINGS.of_algorithm) == logged.rows
+
+
+def test_the_run_of_a_group_tells_which_value_was_chosen_and_why_and_those_of_values_have_no_description(
+    store: Store, context: SweepContext
+) -> None:
+    group = fitted_group("Torgersen", SETTINGS)
+    logged = log_group(context, group)
+    assert logged.best
+    run = store.only("Torgersen")
+    assert run.data.tags["choice"].startswith(f"eps {logged.best.params['eps']:g}, {group.reason}; ")
+    assert "Torgersen" not in run.data.tags["choice"]
+    note = run.data.tags["mlflow.note.content"]
+    assert f"**Torgersen: {run.data.tags['choice']}**" in note
+    assert f"model_uri={logged.best.model_path} " in note
+    assert [line.endswith("| chosen |") for line in note.splitlines() if line.startswith("| 0.")] == [
+        row.best for row in logged.rows
+    ]
+    assert all("mlflow.note.content" not in child.data.tags for child in store.children(run).values())
+
+
+def test_the_description_costs_no_request(store: Store, context: SweepContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    requests: list[str] = []
+
+    def count(name: str) -> None:
+        real = getattr(mlflow.MlflowClient, name)
+
+        def ask(*given: Any, **named: Any) -> Any:
+            requests.append(name)
+            return real(*given, **named)
+
+        monkeypatch.setattr(mlflow.MlflowClient, name, ask)
+
+    for name in ("log_batch", "set_tag", "create_run", "set_terminated", "log_inputs", "get_run"):
+        count(name)
+    log_group(change_settings(context, runs="groups"), fitted_group("Torgersen", SETTINGS))
+    assert sorted(requests) == ["create_run", "log_batch", "log_inputs", "set_terminated"]
 
 
 def test_the_runs_say_why_metrics_are_undefined_and_which_are_estimated(store: Store, context: SweepContext) -> None:
@@ -96,6 +134,7 @@ def test_a_group_that_could_not_be_computed_is_failed_with_the_reason(store: Sto
     assert (logged.failure, logged.rows, logged.best) == ("infinite values in x", [], None)
     run = store.only("a")
     assert (run.info.status, run.data.tags["error"]) == ("FAILED", "infinite values in x")
+    assert run.data.tags["mlflow.note.content"] == "**FAILED: infinite values in x**"
     assert run.data.metrics == {"n_records": 9}
 
 
@@ -213,6 +252,24 @@ def test_an_interruption_ends_the_open_runs_as_killed(
     del runs["dbscan_sweep"]
     assert statuses(runs) == {"Torgersen": "KILLED", "Torgersen-eps0.7": "FINISHED", "Torgersen-eps0.9": "KILLED"}
     assert runs["Torgersen"].data.tags["error"] == "interrupted by SIGINT"
+
+
+def test_a_signal_that_comes_while_a_value_is_logged_ends_the_group_before_the_next_value(
+    store: Store, context: SweepContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted: list[int] = []
+
+    def store_and_interrupt(*arguments: Any) -> None:
+        store_model(*arguments)
+        noted.append(signal.SIGTERM)
+
+    monkeypatch.setattr(_State, "signals", noted)
+    monkeypatch.setattr("penguins.sweep.log_runs.store_model", store_and_interrupt)
+    with pytest.raises(Interrupted):
+        log_group(context, fitted_group("Torgersen", SETTINGS))
+    runs = {run.info.run_name: run for run in store.runs() if run.info.run_id != context.sweep_id}
+    assert statuses(runs) == {"Torgersen": "KILLED", "Torgersen-eps0.7": "FINISHED"}
+    assert runs["Torgersen"].data.tags["error"] == "interrupted by SIGTERM"
 
 
 def test_the_open_runs_of_a_sweep_that_fails_are_ended(

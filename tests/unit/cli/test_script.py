@@ -1,13 +1,16 @@
 """A step as a script: how it reads its command line, and how each kind of end becomes an exit code and a line."""
 
+import os
+import re
 import sys
 from dataclasses import dataclass
 
 import pytest
 
 from penguins.cli.parameters import DEFAULT_EPS, Eps, MinSamples, Seed
-from penguins.cli.script import parse_argv, run_entry_point, run_script
+from penguins.cli.script import parse_argv, read_command_line, run_entry_point, run_script
 from penguins.errors import FAILED_WORK, WRONG_INPUT, InputError, WorkError
+from penguins.text import output
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ def _no_run(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--eps="], {"eps": ""}),
         ([], {}),
         (["--check", "--seed=1"], {"seed": "1"}),
+        (["--quiet", "--seed", "1"], {"seed": "1"}),
+        (["--seed=1", "--verbose"], {"seed": "1"}),
     ],
 )
 def test_a_value_follows_its_name_and_may_begin_with_a_dash(argv: list[str], texts: dict[str, str]) -> None:
@@ -54,6 +59,40 @@ def test_a_name_without_a_value_is_refused() -> None:
 def test_an_unknown_parameter_is_refused_with_the_most_similar_name(argv: list[str], hint: str) -> None:
     with pytest.raises(InputError, match=f"is not known. Did you mean '{hint}'"):
         parse_argv(Parameters, argv)
+
+
+@pytest.mark.parametrize(
+    ("variable", "argv", "expected"),
+    [
+        ("", [], "normal"),
+        ("", ["--quiet"], "quiet"),
+        ("", ["--verbose"], "verbose"),
+        ("quiet", [], "quiet"),
+        ("quiet", ["--verbose", "--seed=1"], "verbose"),
+    ],
+)
+def test_an_option_or_the_environment_says_how_much_is_printed_also_to_the_steps_of_main(
+    monkeypatch: pytest.MonkeyPatch, variable: str, argv: list[str], expected: str
+) -> None:
+    monkeypatch.setenv("PENGUINS_OUTPUT", variable)
+    read_command_line(Parameters, argv)
+    assert output() == expected
+    assert os.environ["PENGUINS_OUTPUT"] in (expected, "")
+
+
+@pytest.mark.parametrize(
+    ("variable", "argv", "message"),
+    [
+        ("loud", [], "The environment variable PENGUINS_OUTPUT must be one of quiet, normal, verbose. Got 'loud' instead."),
+        ("", ["--quiet", "--verbose"], "The options --quiet and --verbose exclude each other: give one of them."),
+    ],
+)
+def test_a_wrong_amount_of_output_is_refused(
+    monkeypatch: pytest.MonkeyPatch, variable: str, argv: list[str], message: str
+) -> None:
+    monkeypatch.setenv("PENGUINS_OUTPUT", variable)
+    with pytest.raises(InputError, match=re.escape(message)):
+        read_command_line(Parameters, argv)
 
 
 def test_help_shows_each_parameter_with_its_meaning_and_its_default(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,7 +2,9 @@
 
 import bz2
 import gzip
+import io
 import lzma
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile
@@ -99,7 +101,7 @@ def test_a_damaged_archive_is_refused_in_one_line(ending: str, how: str) -> None
 
 @pytest.mark.parametrize("ending", [*COMPRESS, ".zip"])
 def test_a_file_that_is_not_compressed_though_its_name_says_so_is_refused(ending: str) -> None:
-    with pytest.raises(ArchiveError, match=rf"it is not compressed, though its name ends in \{ending}: leave"):
+    with pytest.raises(ArchiveError, match=rf"it does not begin as a \{ending} file does: leave \{ending} out"):
         read(Path(file(GOOD_CSV, f"t.csv{ending}")()))
 
 
@@ -123,6 +125,71 @@ def test_a_compression_that_python_does_not_read_is_refused() -> None:
     path = change_zip(write_zip("t.csv"), None, METHOD_OF_ENTRY, 9)  # Deflate64, as Windows uses for large files
     with pytest.raises(ArchiveError, match=r"compressed in a way that Python does not read \(.*\): unpack it first"):
         read(path)
+
+
+TAR_MODES = {".tar": "w", ".tar.gz": "w:gz", ".TGZ": "w:gz", ".tar.bz2": "w:bz2", ".tar.xz": "w:xz"}
+
+
+def write_tar(ending: str, *members: tarfile.TarInfo, content: bytes = CONTENT) -> Path:
+    with tarfile.open(f"t{ending}", TAR_MODES[ending]) as archive:  # type: ignore[call-overload]
+        for member in members:
+            member.size = len(content) if member.isfile() else 0
+            archive.addfile(member, io.BytesIO(content) if member.isfile() else None)
+    return Path(f"t{ending}")
+
+
+def member(name: str, kind: bytes = tarfile.REGTYPE) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, "elsewhere"
+    return info
+
+
+@pytest.mark.parametrize("ending", TAR_MODES)
+def test_the_one_file_in_a_tar_is_read(ending: str) -> None:
+    assert read(write_tar(ending, member("a", tarfile.DIRTYPE), member("a/._t.csv"), member("a/t.csv"))) == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("members", "said"),
+    [
+        ([member("a.csv"), member("b.csv")], r"it holds 2 files and should hold one \('a.csv', 'b.csv'\): unpack it"),
+        ([member("a", tarfile.DIRTYPE)], "the archive holds no file"),
+        ([member("t.csv", tarfile.SYMTYPE)], "the archive holds a link, and not the table"),
+        ([member("t.csv", tarfile.FIFOTYPE)], "the archive holds something else than a file"),
+    ],
+)
+def test_a_tar_without_one_file_is_refused(members: list[tarfile.TarInfo], said: str) -> None:
+    with pytest.raises(ArchiveError, match=said):
+        read(write_tar(".tar", *members))
+
+
+@pytest.mark.parametrize("ending", [".tar.gz", ".tar.bz2", ".tar.xz"])
+@pytest.mark.parametrize("how", damage(b""))
+def test_a_damaged_tar_that_is_compressed_is_refused_in_one_line(ending: str, how: str) -> None:
+    whole = write_tar(ending, member("t.csv")).read_bytes()
+    with pytest.raises(ArchiveError, match=rf"{DAMAGED}|^it is no tar archive, .* download it again, whole\.$"):
+        read(Path(file(damage(whole)[how], f"t{ending}")()))
+
+
+def test_a_tar_that_was_cut_off_is_refused() -> None:
+    whole = write_tar(".tar", member("t.csv")).read_bytes()
+    with pytest.raises(ArchiveError, match=DAMAGED):
+        read(Path(file(whole[: len(CONTENT) // 2], "t.tar")()))
+
+
+@pytest.mark.parametrize("content", [b"", GOOD_CSV.encode(), b"\0\1\2\3" * 500])
+def test_what_is_no_tar_is_refused_whatever_its_name(content: bytes) -> None:
+    for name, written in (("t.tar", content), ("t.tar.gz", gzip.compress(content))):
+        with pytest.raises(ArchiveError, match=r"^it is no tar archive, though its name says so, or a damaged one: "):
+            read(Path(file(written, name)()))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [(b"", "it is empty"), (b"a,b\n", "does not begin as a .zst file does"), (b"\0\0\0", "does not begin")]
+)
+def test_a_file_that_is_not_zstandard_though_its_name_says_so_is_refused(content: bytes, said: str) -> None:
+    with pytest.raises(ArchiveError, match=said):
+        read(Path(file(content, "t.csv.zst")()))
 
 
 def test_an_error_of_the_reader_itself_is_none_of_the_archive() -> None:

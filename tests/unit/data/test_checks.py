@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from penguins.data.checks import (
     require_classes,
     require_columns,
     require_finite,
+    require_memory,
     require_numbers,
     require_other_names,
     require_rows,
@@ -192,6 +194,29 @@ def test_categories_are_printed_with_their_number(capsys: pytest.CaptureFixture[
     assert capsys.readouterr().out == (
         "categories: few rows (9), kind (3), plane (79)\ncategories: one for each of nine rows (9)\n"
     )
+
+
+# The rows, the categories of each column, the number of other features and of classes; a part of the refusal, or none.
+SHAPES: list[tuple[int, dict[str, int], int, int, str]] = [
+    (260_000, {"plane": 200_000}, 1, 1, ""),
+    (260_000, {"plane": 200_000}, 1, 2, ""),
+    (10_000, {}, 4, 5_000, ""),
+    (1_000_000, {"plane": 4_000}, 4, 3, ""),
+    (260_000, {"month": 12, "plane": 200_000}, 1, 100, "Got 'plane', which has 200000 categories: with 100 classes of 'kind' "
+     "the fit would take 6.3 GiB, and may take 4. Leave it out."),
+    (10**8, {"plane": 2 * 10**7}, 1, 1, "which has 20000000 categories: the fit would take 7.5 GiB, and"),
+    (40_000, {"month": 12}, 4, 20_000, "'kind', which has 20000: the fit would take 12.0 GiB, and may take 4. Group"),
+    (0, {}, 9, 10_000_000, "Got 'kind', which has 10000000: the fit"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("n_rows", "n_distinct", "n_numbers", "n_classes", "rule"), SHAPES)
+def test_a_fit_is_refused_whose_arrays_would_take_more_than_four_gibibytes(
+    n_rows: int, n_distinct: dict[str, int], n_numbers: int, n_classes: int, rule: str
+) -> None:
+    with pytest.raises(InputError) if rule else nullcontext() as refusal:
+        require_memory(n_rows, n_distinct, n_numbers, "kind", n_classes, "Leave it out")
+    assert rule in (str(refusal.value) if refusal else "")
 
 
 def test_the_largest_number_that_is_finite_has_a_finite_variance() -> None:

@@ -68,7 +68,7 @@ OTHERS: dict[str, tuple[str, bytes, str]] = {
     "xz without its ending": ("t.csv", b"\xfd7zXZ\0\0", "give it a name that ends in .xz"),
     "a zip without its ending": ("t.csv", b"PK\x03\x04\x14\0t.csv", "give it a name that ends in .zip"),
     "Zstandard": ("t.csv.zst", b"\x28\xb5\x2f\xfd\0", "zstd -d t.csv.zst -o t.csv"),
-    "tar": ("t.tar.gz", b"t.csv".ljust(257, b"\0") + b"ustar\x0000", "is a tar archive"),
+    "tar": ("t.gz", b"t.csv".ljust(257, b"\0") + b"ustar\x0000", "give it a name that ends in .tar.gz"),
     "a pointer of Git LFS": ("t.csv", b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
     "encrypted Parquet": ("t.parquet", b"PARE\0", "is an encrypted Parquet file"),
     "Parquet in an archive": ("t.parquet.gz", b"PAR1\x15", "is a Parquet file in an archive: unpack it"),

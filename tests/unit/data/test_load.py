@@ -2,7 +2,9 @@
 
 import csv
 import gzip
+import io
 import random
+import tarfile
 from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
@@ -46,6 +48,11 @@ def compress(text: str, name: str) -> Recipe:
         if name.endswith(".zip"):
             with ZipFile(name, "w") as archive:
                 archive.writestr("t.csv", text)
+        elif name.endswith(".tar.gz"):
+            member = tarfile.TarInfo("t.csv")
+            member.size = len(text)
+            with tarfile.open(name, "w:gz") as tar:
+                tar.addfile(member, io.BytesIO(text.encode()))
         else:
             with OPENERS.get(Path(name).suffix.lower(), open)(name, "wb") as opened:
                 opened.write(text.encode())
@@ -69,7 +76,7 @@ def absolute_path() -> str:
     return str(Path(compress(rows().to_csv(index=False), "t.csv")()).absolute())
 
 
-COMPRESSED = ["t.csv", "t.csv.gz", "t.csv.bz2", "t.csv.xz", "t.csv.zip", "t.CSV.GZ"]
+COMPRESSED = ["t.csv", "t.csv.gz", "t.csv.bz2", "t.csv.xz", "t.csv.zip", "t.CSV.GZ", "t.csv.tar.gz"]
 FORMS: dict[str, Recipe] = {
     **{name: compress(rows().to_csv(index=False), name) for name in COMPRESSED},
     "a CSV file with a byte order mark": file("\ufeff" + rows().to_csv(index=False)),
@@ -273,6 +280,10 @@ BAD_TABLES: dict[str, tuple[Recipe, str]] = {
         file(" " + GOOD_CSV.replace(",", "   ")),
         TEXT + 'it looks separated by blanks: pass read={sep: " ", skipinitialspace: true}.',
     ),
+    **{
+        f"a null byte in {name}": (compress(GOOD_CSV.replace("b,3", "b\0,3"), name), f"{TIED}'{name}': it holds null bytes")
+        for name in ("t.csv.gz", "t.csv.bz2", "t.csv.xz", "t.tar.gz")
+    },
     "a zip that is none": (file(GOOD_CSV, "t.zip"), TIED + "'t.zip'"),
     "a gzip that is none": (file(GOOD_CSV, "t.csv.gz"), TIED + "'t.csv.gz'"),
     "a gzip cut off": (file(gzip.compress(GOOD_CSV.encode())[:-9], "t.csv.gz"), TIED + "'t.csv.gz'"),

@@ -1,13 +1,9 @@
 """Where a table lies: what is fetched, what is refused, and what identifies it."""
 
-import functools
 import gzip
 import os
-import threading
 from collections.abc import Iterator
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 from zipfile import ZipFile
 
 import pytest
@@ -24,12 +20,14 @@ from input_tables import (
     path_through_a_file,
     pipe,
 )
+from website import website
 
 from penguins.data.load import load_table
 from penguins.data.locate import (
     BUNDLED_FILE,
     TABLE_NAME,
     absolute_data_path,
+    data_digest,
     fetch_table,
     require_exists,
     table_digest,
@@ -37,6 +35,7 @@ from penguins.data.locate import (
     uri_scheme,
 )
 from penguins.errors import InputError
+from penguins.resume import fingerprint
 
 NOT_THERE = "The 'data' parameter must name a file that is there. Got "
 NO_TABLE = "The 'data' parameter must name a file, or a folder of Parquet files alone. Got "
@@ -106,31 +105,34 @@ def test_files_and_folders_of_parquet_are_found() -> None:
     require_exists("t.csv")
 
 
-class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
 @pytest.fixture
-def website(tmp_path: Path) -> Iterator[str]:
-    """Serve the working directory."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(tmp_path))) as server:
-        threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+def address(tmp_path: Path) -> Iterator[str]:
+    """The address of a website with the files of the working directory."""
+    with website(tmp_path) as served:
+        yield served
 
 
-def test_a_table_on_the_web_is_downloaded_with_the_endings_that_say_how_to_read_it(website: str) -> None:
+def test_a_table_on_the_web_is_downloaded_with_the_endings_that_say_how_to_read_it(address: str) -> None:
     file(gzip.compress(GOOD_CSV.encode()), "t.csv.gz")()
     with ZipFile("t.csv.zip", "w") as archive:
         archive.writestr("t.csv", GOOD_CSV)
     for name in ("t.csv.gz", "t.csv.gz?version=2", "t.csv.zip"):
-        assert len(load_table(f"{website}/{name}", {"size": "features"}).frame) == 60
+        assert len(load_table(f"{address}/{name}", {"size": "features"}).frame) == 60
 
 
-def test_a_page_that_does_not_exist_is_refused(website: str) -> None:
+def test_a_large_download_is_announced(
+    address: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(fingerprint, "LARGE_BYTES", 1 << 20)
+    with Path(file("a\n1\n", "large.csv")()).open("r+b") as sparse:
+        sparse.truncate(1 << 27)
+    fetch_table(f"{address}/large.csv")
+    assert capsys.readouterr().out == "large.csv: all of its 0.1 GiB are downloaded\n"
+
+
+def test_a_page_that_does_not_exist_is_refused(address: str) -> None:
     with pytest.raises(InputError, match=r"that can be fetched.*404"):
-        fetch_table(f"{website}/nowhere.csv")
+        fetch_table(f"{address}/nowhere.csv")
 
 
 def test_a_digest_is_of_the_content_and_empty_where_it_cannot_be_read() -> None:
@@ -151,9 +153,21 @@ def test_a_path_becomes_absolute_and_everything_else_stays() -> None:
         assert absolute_data_path(data) == data
 
 
+def test_a_table_that_cannot_be_read_from_here_counts_by_its_name_without_secrets() -> None:
+    assert data_digest("penguins") == table_digest("penguins")
+    assert data_digest("https://h/t.csv?X-Amz-Date=1&X-Amz-Signature=5ecret") == "https://h/t.csv?***"
+
+
 @pytest.mark.parametrize(
     ("data", "name"),
-    [("a/b.csv", "b.csv"), ("runs:/abc/b.csv", "b.csv"), ("http://host/b.csv?c=d", "b.csv"), ("a/b/", "b"), ("/", "table")],
+    [
+        ("http://host/?token=5ecret", "?token=***"),
+        ("a/b.csv", "b.csv"),
+        ("runs:/abc/b.csv", "b.csv"),
+        ("http://host/b.csv?c=d", "b.csv"),
+        ("a/b/", "b"),
+        ("/", "table"),
+    ],
 )
 def test_a_table_is_called_after_the_last_part_of_its_path(data: str, name: str) -> None:
     assert table_name(data) == name

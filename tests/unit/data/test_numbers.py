@@ -97,9 +97,9 @@ PADDED = [" " * 255 + "x", "5" + " " * 255 + "x", "5" + "\u00a0" * 255 + "x", "1
 
 @pytest.mark.parametrize("start", PADDED)
 def test_many_blanks_or_signs_in_a_text_take_no_time(start: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     assert unread_numbers([f"{start}{number}" for number in range(1000)], DETECT) == ""
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
 
 
 def test_padded_numbers_look_as_those_without_blanks() -> None:

@@ -6,12 +6,14 @@ import os
 import shutil
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from penguins.project import PROJECT
+from penguins.resume import fingerprint
 from penguins.resume.fingerprint import (
     Fingerprint,
     code_digest,
@@ -32,7 +34,7 @@ FILES = {
     "steps/another_step.py": "import penguins.elsewhere\n",
     "steps/penguins/__init__.py": "",
     "steps/penguins/whole.py": "x = 1\n",
-    "steps/penguins/direct.py": "import numpy\nfrom penguins.through import f\nfrom penguins import plots\n",
+    "steps/penguins/direct.py": "import numpy\nfrom penguins.through import f\nfrom penguins.plots.style import g\n",
     "steps/penguins/through.py": "from penguins.direct import f\n",  # a circle
     "steps/penguins/lazy.py": "def h():\n    if True:\n        import penguins.lazier\n",
     "steps/penguins/lazier.py": "x = 1\n",
@@ -40,7 +42,8 @@ FILES = {
     "steps/penguins/package/member.py": "x = 1\n",
     "steps/penguins/package/other.py": "x = 1\n",
     "steps/penguins/elsewhere.py": "x = 1\n",
-    "steps/penguins/plots.py": "x = 1\n",
+    "steps/penguins/plots/__init__.py": "x = 1\n",
+    "steps/penguins/plots/style.py": "x = 1\n",
 }
 COUNT = [
     "requirements.txt", "requirements.lock", "steps/a_step.py", "steps/penguins/__init__.py", "steps/penguins/whole.py",
@@ -99,10 +102,14 @@ def test_two_steps_have_different_code(project: Path) -> None:
         (
             "dbscan_sweep",
             "clustering/s_dbw sweep/fit data/spark_table cli/parameters __init__",
-            "plots cli/config preprocessing",
+            "plots/__init__ plots/values cli/config preprocessing",
         ),
-        ("ridge_search", "preprocessing data/load tracking/run", "plots clustering/dbscan sweep/fit spark/session"),
-        ("main", "cli/config resume/recovery", "clustering/dbscan plots preprocessing"),
+        (
+            "ridge_search",
+            "preprocessing data/load tracking/run",
+            "plots/__init__ plots/curves clustering/dbscan sweep/fit spark/session",
+        ),
+        ("main", "cli/config resume/recovery", "clustering/dbscan plots/__init__ preprocessing"),
     ],
 )
 def test_this_projects_own_steps_are_followed_into_the_package(script: str, included: str, left_out: str) -> None:
@@ -191,6 +198,20 @@ def test_a_large_file_is_read_in_pieces(tmp_path: Path) -> None:
         tracemalloc.stop()
 
 
+def test_that_a_large_table_is_read_is_said_once_before_it_takes_long(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fingerprint, "LARGE_BYTES", 1 << 20)
+    (tmp_path / "small.csv").write_text("a\n1\n")
+    with (tmp_path / "large.csv").open("wb") as file:
+        file.truncate(1 << 27)
+    said = []
+    for path in (tmp_path / "small.csv", tmp_path / "large.csv", tmp_path / "large.csv", tmp_path):
+        content_digest(path)
+        said.append(capsys.readouterr().out)
+    assert said == ["", "large.csv: all of its 0.1 GiB are read, first for its fingerprint\n", "", ""]
+
+
 def test_a_file_is_read_again_only_if_its_size_or_its_time_has_changed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reads = []
     digest = hashlib.file_digest
@@ -225,26 +246,38 @@ def test_a_configuration_counts_by_its_content_and_else_by_its_name(project: Pat
     assert len({key(one), key(other), key(""), key("nowhere.yaml"), key(project)}) == 5
 
 
+def test_a_run_shows_its_fingerprint_in_two_tags_of_this_project() -> None:
+    this = Fingerprint("a_step", {"eps": "0.5,0.9"}, "data", "code")
+    assert this.tags() == {"penguins.fingerprint": this.key, "penguins.step": "a_step"}
+    others = [
+        replace(this, step="other"),
+        replace(this, parameters={}),
+        replace(this, data="other"),
+        replace(this, code="other"),
+    ]
+    assert len({one.key for one in [this, *others]}) == 5
+
+
 @pytest.mark.parametrize(
-    ("tags", "parameters", "expected"),
+    ("digests", "parameters", "expected"),
     [
         ({}, {}, []),
         ({}, {"eps": "0.1"}, ["eps (0.1 before, 0.5,0.9 now)"]),
         ({}, {"eps": "0.1", "min_samples": "4"}, ["eps (0.1 before, 0.5,0.9 now)", "min_samples (4 before, 3 now)"]),
         ({}, {"eps": None}, ["eps (none before, 0.5,0.9 now)"]),
-        ({"fingerprint.data": "other"}, {}, ["the data"]),
-        ({"fingerprint.code": "other"}, {}, ["the code"]),
+        ({"data": "other"}, {}, ["the data"]),
+        ({"code": "other"}, {}, ["the code"]),
         (
-            {"fingerprint.code": "other", "fingerprint.data": "other"},
+            {"code": "other", "data": "other"},
             {"eps": "1"},
             ["eps (1 before, 0.5,0.9 now)", "the data", "the code"],
         ),
     ],
 )
-def test_differences_are_named(tags: dict[str, str], parameters: dict[str, str | None], expected: list[str]) -> None:
+def test_differences_are_named(digests: dict[str, Any], parameters: dict[str, str | None], expected: list[str]) -> None:
     this = Fingerprint("a_step", {"eps": "0.5,0.9", "min_samples": "3"}, "data", "code")
     logged = {name: text for name, text in (this.parameters | parameters).items() if text is not None}
-    assert this.differences(this.tags() | tags, logged) == expected
+    assert this.differences(replace(this, **digests).tags(), logged) == expected
 
 
 def test_where_only_the_columns_of_auto_differ_that_is_named() -> None:
@@ -265,3 +298,16 @@ def test_a_configuration_file_is_compared_by_its_content(tmp_path: Path) -> None
     (tmp_path / "one.yaml").write_text("c: {}")
     changed = fingerprint_from_texts("main", one, "digest")
     assert changed.differences(this.tags(), one) == ["the content of the configuration file"]
+
+
+def test_a_new_signature_is_neither_another_fingerprint_nor_a_difference() -> None:
+    def texts(output: str) -> dict[str, str]:
+        return {"data": "penguins", "output": output, "eps": "0.5"}
+
+    before, now = (f"https://h/t?X-Amz-Date={day}&X-Amz-Signature=5ecret{day}" for day in (1, 2))
+    fingerprint = fingerprint_from_texts("dbscan_sweep", texts(now), "the data")
+    assert fingerprint.key == fingerprint_from_texts("dbscan_sweep", texts(before), "the data").key
+    assert "5ecret" not in str(fingerprint)
+    other = fingerprint.differences({}, texts("https://me:5ecret@elsewhere/t"))
+    assert other[0] == "output (https://***@elsewhere/t before, https://h/t?*** now)"
+    assert not any(one.startswith("output") for one in fingerprint.differences({}, texts(before)))

@@ -1,8 +1,10 @@
 """The `spark` parameter: every form that its rule admits answers every question."""
 
+from pathlib import Path
+
 import pytest
 
-from penguins.spark.target import REMOTE, SparkTarget
+from penguins.spark.target import REMOTE, SparkTarget, reason_for_no_spark, target_or_none
 
 HERE, BACKGROUND, CONNECT, JAVA = "is_on_this_machine", "starts_jvm_in_background", "is_connect", "needs_java"
 QUESTIONS = {HERE, BACKGROUND, CONNECT, JAVA, "is_active", "is_connect_local", "is_local_cluster", "has_local_connect_server"}
@@ -60,3 +62,31 @@ def test_the_environment_speaks_for_an_active_session_only(monkeypatch: pytest.M
     target = SparkTarget("local[2]")
     assert target.needs_java
     assert not target.is_connect
+
+
+@pytest.mark.parametrize(
+    ("text", "java", "variable", "reason"),
+    [
+        ("none", True, "", "spark=none asks for none"),
+        ("local[*]", True, "", ""),
+        ("local[*]", False, "", "no Java is found. To have Spark: Install it with 'apt-get install"),
+        ("local[*]", False, "JAVA_HOME", ""),  # a wrong one is an error of the session
+        ("local[*]", False, "DATABRICKS_RUNTIME_VERSION", ""),
+        ("local[2]", False, "", ""),
+        ("active", False, "", ""),
+        ("sc://host", False, "", ""),
+    ],
+)
+def test_only_none_and_the_default_without_java_do_without_spark(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, java: bool, variable: str, reason: str
+) -> None:
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    if java:
+        (tmp_path / "java").write_text("")
+        (tmp_path / "java").chmod(0o755)
+    if variable:
+        monkeypatch.setenv(variable, "/x")
+    assert reason_for_no_spark(text).startswith(reason)
+    assert bool(reason_for_no_spark(text)) == bool(reason)
+    assert target_or_none(text) == (None if reason else SparkTarget(text))

@@ -12,6 +12,7 @@ from penguins.cli.rules import Auto
 from penguins.clustering.eps_grid import propose_eps
 from penguins.data.checks import LARGEST
 from penguins.sweep.fit import sweep
+from penguins.sweep.nearest import nearest_from_bytes
 
 EPS = (0.2, 0.4, 0.8)
 
@@ -47,6 +48,20 @@ def test_an_array_gives_the_same_outcomes_as_a_data_frame(records: pd.DataFrame)
     assert of_array.outcomes == of_frame.outcomes
     assert np.array_equal(of_array.X, of_frame.X)
     assert of_array.model(1)["dbscan"].labels_.tolist() == of_frame.model(1)["dbscan"].labels_.tolist()
+
+
+@pytest.mark.parametrize(("metric", "eps"), [("euclidean", 0.4), ("haversine", 100.0)])
+def test_a_model_of_an_array_predicts_by_the_numbers_of_its_columns(records: pd.DataFrame, metric: str, eps: float) -> None:
+    array = records[["a", "c"]].to_numpy()
+    model = sweep(array, (eps,), 3, metric=metric).model_that_predicts(0)
+    of_frame = sweep(records[["a", "c"]], (eps,), 3, metric=metric).model_that_predicts(0)
+    assert model.failure == ""
+    assert model.npz is not None
+    assert of_frame.npz is not None
+    predicted = nearest_from_bytes(model.npz).predict(pd.DataFrame(array, columns=["0", "1"]))
+    assert predicted.tolist() == nearest_from_bytes(of_frame.npz).predict(records).tolist()
+    assert predicted.max() >= 0
+    assert model.kind != of_frame.kind
 
 
 def test_outcomes_come_in_ascending_order_of_eps(records: pd.DataFrame) -> None:
