@@ -63,13 +63,13 @@ def peak_mib() -> float:
     return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")) / 1024
 
 
-def options(description: str | None, rounds: int, **more: int) -> argparse.Namespace:
-    """Read the command line: --rounds, --json, and an option of a whole number for each of `more`."""
+def options(description: str | None, rounds: int, **more: int | str) -> argparse.Namespace:
+    """Read the command line: --rounds, --json, and an option for each of `more`, of the type of its default."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--rounds", type=int, default=rounds, help=f"how often each side is measured (default: {rounds})")
     for name, default in more.items():
-        parser.add_argument(f"--{name}", type=int, default=default, help=f"(default: {default})")
+        parser.add_argument(f"--{name}", type=type(default), default=default, help=f"(default: {default})")
     return parser.parse_args()
 
 
@@ -113,10 +113,12 @@ def environment(**more: str) -> dict[str, str]:
 
 
 @contextmanager
-def running_process(command: list[str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run `command` in `folder` during the block; its output goes to a file there."""
+def running_process(command: list[str], folder: Path, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run `command` in `folder` during the block, with more `variables`; its output goes to a file there."""
     with open(folder / "output.txt", "wb") as output:
-        process = subprocess.Popen(command, cwd=folder, env=environment(), stdout=output, stderr=output, start_new_session=True)
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment(**variables), stdout=output, stderr=output, start_new_session=True
+        )
         try:
             yield process
         finally:
@@ -124,12 +126,17 @@ def running_process(command: list[str], folder: Path) -> Iterator[subprocess.Pop
             process.wait()
 
 
+def free_port() -> int:
+    """Return a port of loopback on which nothing listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 @contextmanager
 def server(folder: Path) -> Iterator[str]:
     """Run a tracking server on loopback during the block, with an SQLite store and artifacts of its own; yield its URL."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "2"]
     command += ["--backend-store-uri", f"sqlite:///{folder}/server.db", "--artifacts-destination", f"{folder}/artifacts"]
     with running_process(command, folder):

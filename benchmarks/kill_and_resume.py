@@ -16,27 +16,28 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import comparison
 import mlflow
-import psutil
 from comparison import PROJECT
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelStatus, Run
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
+from penguins.resume.recovery import FINISHED_BY, GRACE
 from penguins.sweep.log_runs import SWEEP, TABLE
-from penguins.sweep.resume import logged_models
-from penguins.tracking.final_status import write_final_status
+from penguins.tracking.duplicates import logged_models
 from penguins.tracking.store import search_runs
 
 STEP = PROJECT / "steps" / "dbscan_sweep.py"
 EXPERIMENT = "penguins"
 KILLS_IN_ROUND = 4
+# A sweep that resumes comes later to the runs that only began.
+BEGINNING_GRACE_S = "1"
 # Columns of the table that differ from one sweep to the next.
 IDS = ("model_path",)
 
@@ -93,8 +94,8 @@ def make_file_store(folder: Path) -> Store:
 
 
 def is_finished(run: Run) -> bool:
-    """Tell whether a run has finished."""
-    return bool(run.info.status == "FINISHED")
+    """Tell whether a run has finished, and had work to do."""
+    return bool(run.info.status == "FINISHED") and FINISHED_BY not in run.data.tags
 
 
 def is_group(run: Run) -> bool:
@@ -115,7 +116,7 @@ def start(store: Store, parameters: list[str], through_mlflow: bool) -> subproce
         command += ["--experiment-name", EXPERIMENT, *given]
     else:
         command = [sys.executable, str(STEP), *[f"--{parameter}" for parameter in parameters]]
-    variables = comparison.environment(MLFLOW_TRACKING_URI=store.uri)
+    variables = comparison.environment(MLFLOW_TRACKING_URI=store.uri, **{GRACE: BEGINNING_GRACE_S})
     with open(store.folder / "output.txt", "ab") as output:
         return subprocess.Popen(command, cwd=store.folder, env=variables, stdout=output, stderr=output, start_new_session=True)
 
@@ -202,14 +203,6 @@ def sweep_undisturbed(folder: Path) -> tuple[float, Rows]:
     return took, table_rows(sweep)
 
 
-def wait_for_final_statuses() -> None:
-    """Return when no process is left that writes a run's last status after `mlflow run`, or deletes a run that did nothing."""
-    for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            if any(write_final_status.__name__ in part for part in process.cmdline()):
-                process.wait(timeout=60)
-
-
 def disturb(store: Store, whole: float, kills: int, chance: random.Random, count: Count) -> None:
     """Begin a sweep on the store, kill it and those that resume it, and let the last one reach its end."""
     parameters, through_mlflow = list[str](), chance.random() < 0.5
@@ -231,7 +224,6 @@ def disturb(store: Store, whole: float, kills: int, chance: random.Random, count
     if code := process.wait():
         output = (store.folder / "output.txt").read_text()[-2000:]
         count.add("lost", 1, f"{store.folder}: the last resume ended with {code}: {output}")
-    wait_for_final_statuses()
     count.add("remade", len(finished_before - finished_groups(store)), f"{store.folder}: finished groups were made again")
 
 

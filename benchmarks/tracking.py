@@ -22,7 +22,7 @@ from sklearn.preprocessing import StandardScaler
 
 from penguins.data.load import load_table
 from penguins.sweep.context import sweep_context
-from penguins.sweep.fit import GroupResult, Outcome, SweepModel, sweep
+from penguins.sweep.fit import GroupResult, Outcome, SweepFit, sweep
 from penguins.sweep.log_runs import SWEEP, log_group
 from penguins.sweep.model_files import NEAREST_CODE, NEAREST_DATA, NEAREST_MODULE, signature_of_clusters
 from penguins.sweep.run_contents import model_name, run_name, to_metrics
@@ -42,10 +42,12 @@ class BothFlavors:
     """A model of one value, saved by MLflow's own functions as a pipeline of scikit-learn that is a python_function, too."""
 
     @staticmethod
-    def save_model(path: str, mlflow_model: Model, model: SweepModel, example: pd.DataFrame, requirements: list[str]) -> None:
-        """Save the model to the folder `path`. MLflow calls this for `Model.log`."""
+    def save_model(
+        path: str, mlflow_model: Model, fit: SweepFit, position: int, example: pd.DataFrame, requirements: list[str]
+    ) -> None:
+        """Save the model of the value at `position` to the folder `path`. MLflow calls this for `Model.log`."""
         mlflow.sklearn.save_model(
-            model.pipeline,
+            fit.model(position),
             path,
             mlflow_model=mlflow_model,
             serialization_format="skops",
@@ -53,8 +55,7 @@ class BothFlavors:
             input_example=example,
             pip_requirements=requirements,
         )
-        if model.nearest:
-            model.nearest.save(f"{path}/{NEAREST_DATA}")
+        fit.nearest(position).save(f"{path}/{NEAREST_DATA}")
         Path(path, CODE_FOLDER).mkdir()
         for module, code in ((ROWS_MODULE, ROWS_CODE), (NEAREST_MODULE, NEAREST_CODE)):
             Path(path, CODE_FOLDER, f"{module}.py").write_text(code, encoding="utf-8")
@@ -75,8 +76,8 @@ class Store:
         mlflow.set_experiment("benchmark")
         penguins = load_table("penguins", {**dict.fromkeys(FEATURES, "features"), GROUP_BY: "group_by"}, [GROUP_BY])
         self.islands = {str(name): rows[FEATURES] for name, rows in penguins.frame.groupby(GROUP_BY)}
-        self.groups = [_fit_group(name, rows) for name, rows in self.islands.items()]
-        self.n_runs = sum(len(group.outcomes) for group in self.groups)
+        self.fits = {name: sweep(rows, EPS, MIN_SAMPLES) for name, rows in self.islands.items()}
+        self.n_runs = sum(len(fit.outcomes) for fit in self.fits.values())
         with mlflow.start_run() as run:
             log_table(penguins.frame, penguins.source, penguins.name, penguins.left_out)
         self.context = sweep_context(run.info.run_id, SETTINGS, len(self.islands), "penguins")
@@ -96,46 +97,46 @@ class Store:
 
     def ours(self) -> float:
         """Return the seconds a run of the sweep's own functions, over all eps of each island, the groups' own runs included."""
-        return comparison.seconds(lambda: [log_group(self.context, group) for group in self.groups]) / self.n_runs
+        return comparison.seconds(lambda: [log_group(self.context, self._group(name)) for name in self.fits]) / self.n_runs
+
+    def _group(self, name: str) -> GroupResult:
+        """Return an island as a worker hands it to the driver, with its models as their files hold them."""
+        rows, fit = self.islands[name], self.fits[name]
+        models = {position: fit.model_that_predicts(position) for position in range(len(fit.outcomes))}
+        example, digest = rows.mean().tolist(), digest_of(rows)
+        return GroupResult((name,), len(rows), fit.outcomes, None, example=example, models=models, digest=digest)
 
     def fewest_calls(self) -> float:
         """Return the seconds a run of the bare client, one run after the other, with the calls that nobody can leave out."""
         return comparison.seconds(self._log_with_bare_client) / self.n_runs
 
     def _log_with_bare_client(self) -> None:
-        for group in self.groups:
-            for position, outcome in enumerate(group.outcomes):
-                self._log_outcome(group, outcome, group.models[position])
+        for name, fit in self.fits.items():
+            for position, outcome in enumerate(fit.outcomes):
+                self._log_outcome(name, fit, position, outcome)
 
-    def _log_outcome(self, group: GroupResult, outcome: Outcome, model: SweepModel) -> None:
+    def _log_outcome(self, group: str, fit: SweepFit, position: int, outcome: Outcome) -> None:
         """Log what the sweep logs of a value: tags, the dataset, parameters, metrics, and the model with all of its files."""
         tags = {**self.context.tags, MLFLOW_PARENT_RUN_ID: self.context.sweep_id, SWEEP: self.context.sweep_id}
-        name = run_name(group.name, f"-eps{outcome.eps}")
+        name = run_name(group, f"-eps{outcome.eps}")
         run_id = self.client.create_run(self.context.experiment_id, run_name=name, tags=tags).info.run_id
         self.client.log_inputs(run_id, datasets=self.context.datasets)
-        params = {"group": group.name, "eps": str(outcome.eps), "min_samples": str(outcome.min_samples)}
+        params = {"group": group, "eps": str(outcome.eps), "min_samples": str(outcome.min_samples)}
         self.client.log_batch(run_id, metrics=to_metrics(outcome.metrics), params=[Param(*pair) for pair in params.items()])
         Model.log(
             artifact_path=None,
-            name=model_name(group.name, f"-eps{outcome.eps}"),
+            name=model_name(group, f"-eps{outcome.eps}"),
             flavor=BothFlavors,
             run_id=run_id,
-            model=model,
-            example=pd.DataFrame([group.example], columns=FEATURES),
+            fit=fit,
+            position=position,
+            example=pd.DataFrame([self.islands[group].mean()], columns=FEATURES),
             requirements=self.context.requirements,
             model_type="dbscan",
             params=params,
-            tags={"group": group.name},
+            tags={"group": group},
         )
         self.client.set_terminated(run_id)
-
-
-def _fit_group(name: str, rows: pd.DataFrame) -> GroupResult:
-    fit = sweep(rows, EPS, MIN_SAMPLES)
-    models = {position: fit.model_that_predicts(position) for position in range(len(fit.outcomes))}
-    return GroupResult(
-        (name,), len(rows), fit.outcomes, None, example=rows.mean().tolist(), models=models, digest=digest_of(rows)
-    )
 
 
 def compare_sides(where: str, store: Store, rounds: int) -> list[Comparison]:

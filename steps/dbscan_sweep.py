@@ -4,11 +4,13 @@ Needs columns of numbers (`features`) and, to treat groups apart, columns of gro
 group, each in its own scaled space, and chooses the most stable clustering. Logs a run for each group and under it one for each
 value, with the indices and the fitted model. The sweep's own run holds the table of all results (`results.csv`,
 `results.json`), the picture of the indices (`metrics_by_eps.png`), the cluster of each row of the table (`clusters.parquet`),
-what each cluster is like (`cluster_profiles.csv`), and one model that assigns new rows of all groups (`router`).
+what each cluster is like (`cluster_profiles.csv`), records with their cluster at every value (`points.parquet`), how far the
+records are apart (`k_distances.csv`), and one model that assigns new rows of all groups (`router`).
 """
 
 from dataclasses import dataclass
 
+from penguins.cli.combinations import require_models_to_register, require_spark_for_table
 from penguins.cli.parameters import (
     AUTO,
     DEFAULT_EPS,
@@ -29,23 +31,26 @@ from penguins.cli.parameters import (
     Runs,
     Scale,
     Seed,
-    Spark,
+    SparkOrNone,
+    SweepOutput,
     SweptFeatures,
-    require_models_to_register,
 )
 from penguins.cli.read_options import DETECT
 from penguins.cli.script import check_command_line, run_script
 from penguins.cli.steps import Step
 from penguins.spark.session import start_in_background
-from penguins.spark.target import SparkTarget
+from penguins.spark.target import target_or_none
 
 STEP = Step(
     "dbscan_sweep",
     question="which eps for each island?",
     holds="a run for each group with the metrics of its best eps and its curves (`by_eps/…`), under it a run `Biscoe-eps0.1` … "
     "for each eps with seven metrics and its model, the best one tagged `best`; `results.csv`, the same as an MLflow table "
-    "(`results.json`), `metrics_by_eps.png`; `clusters.parquet`, `cluster_profiles.csv`; the model `router` of all groups",
+    "(`results.json`), `metrics_by_eps.png`, `clusters.png`; `clusters.parquet`, `cluster_profiles.csv`; `points.parquet`, "
+    "`k_distances.csv`; "
+    "the model `router` of all groups",
     headline="groups_with_best_eps",
+    model="router",
     in_all=True,
     weight=4,
     recovers=True,
@@ -67,22 +72,24 @@ class Parameters:
     scale: Scale = "standard"
     select_by: DensityRule = "stability"
     min_coverage: MinCoverage = 0.5
-    runs: Runs = "all"
+    runs: Runs = "auto"
     models: Models = "all"
+    output: SweepOutput = ""
     log_from: LogFrom = "driver"
     register: Register = ""
     resume: Resume = False
     seed: Seed = 0
-    spark: Spark = "local[*]"
+    spark: SparkOrNone = "local[*]"
     read: Read = DETECT
     experiment: Experiment = ""
 
     def __post_init__(self) -> None:
-        require_models_to_register(self.models, self.register)
+        require_models_to_register(self.runs, self.models, self.register)
+        require_spark_for_table(self.output, self.spark)
 
 
 if __name__ == "__main__":
-    start_in_background(SparkTarget(check_command_line(NAME, Parameters).spark))
+    start_in_background(target_or_none(check_command_line(NAME, Parameters).spark))
 
 from penguins.sweep.step import run_sweep_step
 

@@ -6,6 +6,7 @@ of different densities, which one eps cannot. Logs what `dbscan_sweep` logs, wit
 
 from dataclasses import dataclass
 
+from penguins.cli.combinations import require_models_to_register, require_spark_for_table
 from penguins.cli.parameters import (
     AUTO,
     Data,
@@ -25,16 +26,16 @@ from penguins.cli.parameters import (
     Runs,
     Scale,
     Seed,
-    Spark,
+    SparkOrNone,
+    SweepOutput,
     SweptFeatures,
-    require_models_to_register,
 )
 from penguins.cli.read_options import DETECT
 from penguins.cli.rules import Auto
 from penguins.cli.script import check_command_line, run_script
 from penguins.cli.steps import Step
 from penguins.spark.session import start_in_background
-from penguins.spark.target import SparkTarget
+from penguins.spark.target import target_or_none
 
 STEP = Step(
     "hdbscan_sweep",
@@ -42,6 +43,7 @@ STEP = Step(
     holds="as `dbscan_sweep`, over `min_cluster_size`: `by_min_cluster_size/…`, `Biscoe-min_cluster_size5` …, "
     "`metrics_by_min_cluster_size.png`",
     headline="groups_with_best_min_cluster_size",
+    model="router",
     weight=5,
     recovers=True,
 )
@@ -62,22 +64,24 @@ class Parameters:
     scale: Scale = "standard"
     select_by: DensityRule = "stability"
     min_coverage: MinCoverage = 0.5
-    runs: Runs = "all"
+    runs: Runs = "auto"
     models: Models = "all"
+    output: SweepOutput = ""
     log_from: LogFrom = "driver"
     register: Register = ""
     resume: Resume = False
     seed: Seed = 0
-    spark: Spark = "local[*]"
+    spark: SparkOrNone = "local[*]"
     read: Read = DETECT
     experiment: Experiment = ""
 
     def __post_init__(self) -> None:
-        require_models_to_register(self.models, self.register)
+        require_models_to_register(self.runs, self.models, self.register)
+        require_spark_for_table(self.output, self.spark)
 
 
 if __name__ == "__main__":
-    start_in_background(SparkTarget(check_command_line(NAME, Parameters).spark))
+    start_in_background(target_or_none(check_command_line(NAME, Parameters).spark))
 
 from penguins.sweep.step import run_sweep_step
 

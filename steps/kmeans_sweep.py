@@ -1,12 +1,13 @@
 """The sweep with k-means: for each group of the data, several numbers of clusters.
 
 Needs columns of numbers (`features`) and, to treat groups apart, columns of groups (`group_by`). Every record belongs to
-a cluster. Logs what `dbscan_sweep` logs, with `n_clusters` in place of `eps`.
+a cluster. Logs what `dbscan_sweep` logs except `k_distances.csv`, with `n_clusters` in place of `eps`.
 """
 
 from dataclasses import dataclass
 from typing import Annotated
 
+from penguins.cli.combinations import require_models_to_register, require_spark_for_table
 from penguins.cli.parameters import (
     AUTO,
     Data,
@@ -23,22 +24,24 @@ from penguins.cli.parameters import (
     Runs,
     Scale,
     Seed,
-    Spark,
+    SparkOrNone,
+    SweepOutput,
     SweptFeatures,
-    require_models_to_register,
 )
 from penguins.cli.read_options import DETECT
 from penguins.cli.rules import Choice
 from penguins.cli.script import check_command_line, run_script
 from penguins.cli.steps import Step
 from penguins.spark.session import start_in_background
-from penguins.spark.target import SparkTarget
+from penguins.spark.target import target_or_none
 
 STEP = Step(
     "kmeans_sweep",
     question="how many clusters, all records in one?",
-    holds="as `dbscan_sweep`, over `n_clusters`: `by_n_clusters/…`, `Biscoe-n_clusters2` …, `metrics_by_n_clusters.png`",
+    holds="as `dbscan_sweep`, over `n_clusters`: `by_n_clusters/…`, `Biscoe-n_clusters2` …, `metrics_by_n_clusters.png`; "
+    "without `k_distances.csv`",
     headline="groups_with_best_n_clusters",
+    model="router",
     weight=5,
     recovers=True,
 )
@@ -59,22 +62,24 @@ class Parameters:
     metric: Annotated[str, Parameter(Choice(("euclidean",)), "distance: euclidean, the only one of k-means")] = "euclidean"
     scale: Scale = "standard"
     select_by: Annotated[str, Parameter(RULES, "index whose best value chooses a group's n_clusters")] = "silhouette"
-    runs: Runs = "all"
+    runs: Runs = "auto"
     models: Models = "all"
+    output: SweepOutput = ""
     log_from: LogFrom = "driver"
     register: Register = ""
     resume: Resume = False
     seed: Seed = 0
-    spark: Spark = "local[*]"
+    spark: SparkOrNone = "local[*]"
     read: Read = DETECT
     experiment: Experiment = ""
 
     def __post_init__(self) -> None:
-        require_models_to_register(self.models, self.register)
+        require_models_to_register(self.runs, self.models, self.register)
+        require_spark_for_table(self.output, self.spark)
 
 
 if __name__ == "__main__":
-    start_in_background(SparkTarget(check_command_line(NAME, Parameters).spark))
+    start_in_background(target_or_none(check_command_line(NAME, Parameters).spark))
 
 from penguins.sweep.step import run_sweep_step
 

@@ -3,8 +3,9 @@
 Needs a column of classes (`target`), two rows or more of each, and columns of numbers, booleans or text (`features`).
 Logs `train_acc`, `eval_acc` and beside it `baseline_acc`, the accuracy of always giving the largest class; `precision`,
 `recall`, `f1` of the second of two classes (the tag `positive_class`), or their mean over more classes; `auc_score`, the ROC
-curves, the confusion matrix and the model, which it loads back: a model that does not score the same as the one that was fitted
-fails the step. With `register`, the model goes to MLflow's registry and is compared with the champion on the rows held out.
+curves and the confusion matrix, as pictures and as tables; the coefficients; and the model, which it loads back: a model that
+does not score the same as the one that was fitted fails the step. With `register`, the model goes to MLflow's registry and is
+compared with the champion on the rows held out.
 """
 
 from dataclasses import dataclass
@@ -33,8 +34,9 @@ STEP = Step(
     "logistic_regression",
     question="male or female?",
     holds="`train_acc`, `eval_acc`, `baseline_acc`, `precision`, `recall`, `f1`, `auc_score`, `roc_plot.png`, "
-    "`conf_matrix.png`, the model `model`",
+    "`roc_curve.csv`, `conf_matrix.png`, `conf_matrix.csv`, `coefficients.csv`, the model `model`",
     headline="eval_acc",
+    model="model",
     in_all=True,
     weight=1,
 )
@@ -80,13 +82,12 @@ from sklearn import metrics
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import label_binarize
 
 from penguins.data.checks import (
     columns_in_use,
     require_both_sides,
-    require_categories,
     require_classes,
+    require_encodable,
     require_finite,
     require_split,
 )
@@ -97,19 +98,20 @@ from penguins.data.locate import table_digest
 from penguins.data.resolve import resolve_columns
 from penguins.data.table import Table
 from penguins.errors import WorkError
+from penguins.evaluation_tables import RocCurve, coefficient_lines, confusion_lines, roc_lines
 from penguins.metrics import area_under_curve, metrics_of_classes
-from penguins.plots import confusion_matrix_figure, roc_figure, short_label
-from penguins.preprocessing import build_pipeline
+from penguins.plots.classes import confusion_matrix_figure, roc_figure
+from penguins.plots.style import short_label
+from penguins.preprocessing import build_pipeline, encoded_names
 from penguins.resume.step_run import record_fingerprint, step_run
-from penguins.tracking.artifacts import load_sklearn_model, log_figure, log_sklearn_model, log_table
+from penguins.tracking.artifact_names import COEFFICIENTS, CONFUSION, ROC
+from penguins.tracking.artifacts import load_sklearn_model, log_csv, log_figure, log_sklearn_model, log_table
+from penguins.tracking.conclusion import conclude_with_metrics, conclusion_of_classifier
 from penguins.tracking.held_out import ACCURACY, HeldOutFrame, accuracy
 from penguins.tracking.registry import Candidate, register_and_compare, require_registrable
 from penguins.tracking.row_hashes import hash_training_rows, log_row_hashes
-from penguins.tracking.run import print_metrics
 
 MOST_ITERATIONS = 1000
-
-Curves = dict[str, tuple[np.ndarray, np.ndarray, float]]
 
 
 @dataclass(frozen=True)
@@ -122,16 +124,13 @@ class Split:
     y_eval: pd.Series
 
 
-def roc_curves(y: np.ndarray, probabilities: np.ndarray, classes: np.ndarray) -> Curves:
+def roc_curves(y: np.ndarray, probabilities: np.ndarray, classes: np.ndarray) -> dict[str, RocCurve]:
     """Return the ROC curve of each class against the rest, or of the second of two classes, with the area under it."""
-    if len(classes) == 2:
-        truth, scores, names = (y == classes[1])[:, None], probabilities[:, 1:], classes[1:]
-    else:
-        truth, scores, names = label_binarize(y, classes=classes), probabilities, classes
+    first = 1 if len(classes) == 2 else 0
     curves = {}
-    for index, name in enumerate(class_names(names)):
-        false_positive, true_positive, _ = metrics.roc_curve(truth[:, index], scores[:, index])
-        curves[name] = (false_positive, true_positive, float(metrics.auc(false_positive, true_positive)))
+    for index, name in enumerate(class_names(classes)[first:], first):
+        false_positive, true_positive, thresholds = metrics.roc_curve(y == classes[index], probabilities[:, index])
+        curves[name] = RocCurve(false_positive, true_positive, thresholds, float(metrics.auc(false_positive, true_positive)))
     return curves
 
 
@@ -140,14 +139,19 @@ def class_names(classes: np.ndarray) -> list[str]:
     return list(as_names(pd.Series(classes)))
 
 
+def count_pairs(y: pd.Series, predicted: np.ndarray) -> Counter[tuple[str, str]]:
+    """Count rows by true and predicted class, as people call them."""
+    return Counter(zip(as_names(y), as_names(pd.Series(predicted)), strict=True))
+
+
 def split_rows(table: Table, parameters: Parameters) -> Split:
     """Check the table and split its rows, stratified by class. Raises InputError where that is impossible."""
     features = list(parameters.features)
     require_finite(table, "features", features)
-    require_categories(table, "features", features)
     X, y = table.frame[features], table.frame[parameters.target]
     counts = Counter(as_names(y))
     require_classes(counts, parameters.target)
+    require_encodable(table, features, parameters.encoding, parameters.target, len(counts))
     require_split(counts, parameters.test_size)
     split = Split(*train_test_split(X, y, test_size=parameters.test_size, random_state=parameters.seed, stratify=y))
     require_both_sides(Counter(as_names(split.y_train)), Counter(as_names(split.y_eval)), parameters.test_size)
@@ -176,13 +180,20 @@ def evaluate(model: Pipeline, split: Split) -> dict[str, float]:
     }
 
 
-def log_figures(model: Pipeline, split: Split, target: str) -> None:
-    """Log the confusion matrix and the ROC curves of the rows held out."""
-    confusion = metrics.confusion_matrix(split.y_eval, model.predict(split.X_eval), labels=model.classes_)
+def log_evaluation(model: Pipeline, split: Split, target: str) -> None:
+    """Log the confusion matrix and the ROC curves of the rows held out, drawn and as tables, and the coefficients."""
+    classes = class_names(model.classes_)
+    counts = count_pairs(split.y_eval, model.predict(split.X_eval))
     title = f"{short_label(target)}: {len(split.y_eval)} records held out"
-    log_figure(confusion_matrix_figure(confusion, class_names(model.classes_), title), "conf_matrix.png")
+    log_figure(confusion_matrix_figure(counts, classes, title), "conf_matrix.png")
+    log_csv(confusion_lines(counts, classes), CONFUSION)
     curves = roc_curves(split.y_eval.to_numpy(), model.predict_proba(split.X_eval), model.classes_)
-    log_figure(roc_figure(curves, title), "roc_plot.png")
+    drawn = {name: (curve.false_positive, curve.true_positive, curve.area) for name, curve in curves.items()}
+    log_figure(roc_figure(drawn, title), "roc_plot.png")
+    log_csv(roc_lines(curves), ROC)
+    regression, of_coefficients = model["estimator"], classes[1:] if len(classes) == 2 else classes
+    lines = coefficient_lines(regression.coef_, regression.intercept_, encoded_names(model), of_coefficients)
+    log_csv(lines, COEFFICIENTS)
 
 
 def log_and_verify_model(model: Pipeline, split: Split) -> str:
@@ -196,7 +207,7 @@ def log_and_verify_model(model: Pipeline, split: Split) -> str:
 
 def accuracy_of_names(y: pd.Series, predicted: np.ndarray) -> float:
     """Return the share of classes that a model predicts, perhaps one of another table, which has 1.0 for 1."""
-    return accuracy(Counter(zip(as_names(y), as_names(pd.Series(predicted)), strict=True)))
+    return accuracy(count_pairs(y, predicted))
 
 
 def register_model(name: str, candidate: Candidate, split: Split, frame: pd.DataFrame) -> None:
@@ -221,9 +232,10 @@ def main(asked: Parameters) -> None:
         mlflow.log_metrics(figures)
         if len(model.classes_) == 2:
             mlflow.set_tag("positive_class", class_names(model.classes_)[1])
-        log_figures(model, split, parameters.target)
+        log_evaluation(model, split, parameters.target)
         uri = log_and_verify_model(model, split)
-        print_metrics(NAME, run, figures)
+        n_held_out = len(split.y_eval)
+        conclude_with_metrics(run, NAME, conclusion_of_classifier(parameters, figures, n_held_out, uri), figures)
         if asked.register:
             candidate = Candidate(uri, run.info.run_id, parameters.target, ACCURACY, figures["eval_acc"])
             register_model(asked.register, candidate, split, table.frame)

@@ -1,7 +1,7 @@
 """Everything: runs the experiments as MLflow projects under one parent run, and sums up how each of them went.
 
 Independent steps run at the same time, as far as there are cores. A step that fails does not stop the others; at the end it
-makes this one fail, by name. Logs `summary.csv`.
+makes this one fail, by name. Logs `summary.csv`, and `report.html` by the step `report`, which comes last.
 """
 
 import os
@@ -21,23 +21,22 @@ from penguins.cli.parameters import (
     Read,
     Resume,
     Seed,
-    Spark,
+    SparkOrNone,
     TestSize,
 )
 from penguins.cli.read_options import DETECT
 from penguins.cli.rules import CHARACTER, Choice, ListOf, Text
 from penguins.cli.script import check_command_line, run_script, step_refusal
-from penguins.cli.steps import Step, declared_steps
+from penguins.cli.steps import Step, declared_steps, entry_points
 
 STEP = Step(
     "main",
     question="all of the following, under one run",
-    holds="`summary.csv`: step, run, status, duration in seconds, headline metric and its value",
+    holds="`report.html`; `summary.csv`: step, run, status, duration in seconds, headline metric and its value",
 )
-NAME = STEP.name
+NAME, REPORT = STEP.name, "report"
 # The experiments by name, in the order in which they start: the longest first, so that the last to end are short.
 EXPERIMENTS = {name: step for name, step in reversed(declared_steps().items()) if name != NAME and not step.runs_alone}
-
 NOT_IN_ALL = sorted(name for name, step in EXPERIMENTS.items() if not step.in_all)
 
 
@@ -49,8 +48,8 @@ class Parameters:
     steps: Annotated[
         tuple[str, ...],
         Parameter(
-            ListOf(Choice(("all", *sorted(EXPERIMENTS)))),
-            f"all, or which steps to run, as a list; all leaves out {', '.join(NOT_IN_ALL)}",
+            ListOf(Choice(("all", *sorted([*EXPERIMENTS, REPORT])))),
+            f"all, or which steps to run, as a list; all leaves out {', '.join(NOT_IN_ALL)}, and ends with {REPORT}",
         ),
     ] = ("all",)
     config: Annotated[
@@ -62,7 +61,7 @@ class Parameters:
     eps: Eps = DEFAULT_EPS
     min_samples: MinSamples = (3,)
     seed: Seed = 0
-    spark: Spark = "local[*]"
+    spark: SparkOrNone = "local[*]"
     env_manager: Annotated[
         str,
         Parameter(Choice(("local", "uv", "virtualenv", "conda")), "environment of the steps: local is the one of main"),
@@ -75,28 +74,26 @@ class Parameters:
 if __name__ == "__main__":
     check_command_line(NAME, Parameters)
 
-import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import mlflow
-import pandas as pd
-import yaml
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from penguins.cli.config import Entries, read_config
+from penguins.cli.environment import secrets_in_environment
 from penguins.cli.parameters import to_texts
 from penguins.cli.rules import to_text
-from penguins.cli.signals import POLL_S, terminate_children
-from penguins.data.locate import BUNDLED, absolute_data_path, require_exists, table_digest
+from penguins.cli.signals import POLL_S, terminate_children, wait_for
+from penguins.data.locate import BUNDLED, absolute_data_path, data_digest, require_exists, table_digest
 from penguins.errors import InputError, WorkError
 from penguins.project import PROJECT
 from penguins.resume.fingerprint import Fingerprint, fingerprint_from_texts, step_fingerprint
 from penguins.resume.recovery import (
+    FINISHED_BY,
     claim_stale_runs,
     discard_run,
     end_runs_that_only_began,
@@ -105,33 +102,32 @@ from penguins.resume.recovery import (
     finished_run,
     reason_to_start_afresh,
 )
-from penguins.resume.step_run import record_fingerprint, step_run
-from penguins.text import one_line, print_lines
-from penguins.tracking.run import PARENT, set_parent
+from penguins.resume.step_run import step_run
+from penguins.spark.target import reason_for_no_spark
+from penguins.temporary import temporary_folder
+from penguins.text import count, print_lines
+from penguins.tracking.conclusion import ANSWER, conclude
+from penguins.tracking.run import PARENT, create_project_run, failure_reason, record_failure
 from penguins.tracking.store import absolute_tracking_uri, now_ms
-
-RUN_ID = re.compile(r"\b[0-9a-f]{32}\b")
-
-
-@dataclass(frozen=True)
-class StepResult:
-    """How one step went; `duration` is in seconds, `value` is its headline metric if it got that far."""
-
-    step: str
-    run: str
-    status: str
-    duration: float
-    value: float | None
-    reason: str
+from penguins.tracking.summary import SUMMARY, StepResult, conclusion_of_main, summary
 
 
 def chosen_steps(parameters: Parameters, config: Mapping[str, Any]) -> list[str]:
-    """Return the steps to run: those of `steps`; `all` adds those in the configuration, and for the penguins the usual ones."""
+    """Return the experiments to run: those of `steps`; `all` adds those in the configuration, and for the penguins the usual.
+
+    Raises InputError where the report alone is asked for.
+    """
     named = set(parameters.steps)
     if "all" in named:
         is_described = bool(config) and parameters.data != BUNDLED
         named |= set(config) | (set() if is_described else {name for name, step in EXPERIMENTS.items() if step.in_all})
-    return [step for step in EXPERIMENTS if step in named]
+    chosen = [step for step in EXPERIMENTS if step in named]
+    if named == {REPORT}:
+        raise InputError(
+            "The 'steps' parameter must name an experiment beside report. Got 'report' alone, which reports on a run: for "
+            "one that has ended, run the entry point report with its run_id."
+        )
+    return chosen
 
 
 def step_parameters(
@@ -151,37 +147,56 @@ def require_accepted(texts: Mapping[str, dict[str, str]]) -> None:
             raise InputError(f"{why} These are parameters of {step}: {remedy}.")
 
 
+def leave_out_spark(texts: dict[str, dict[str, str]], named: Sequence[str]) -> None:
+    """Take the steps that need Spark out of `texts` where there is none, and print which.
+
+    Raises InputError where one of them is among those `named`, or nothing is left.
+    """
+    for step in [step for step in texts if EXPERIMENTS[step].needs_spark]:
+        if reason := reason_for_no_spark(texts[step]["spark"]):
+            if step in named or len(texts) == 1:
+                raise InputError(f"The 'steps' parameter must name steps that run without Spark. Got {step}: {reason}")
+            print_lines(f"{step} is left out, because it needs Spark: {reason}")
+            del texts[step]
+
+
 def run_step(step: str, texts: dict[str, str], parent: Run, env_manager: str) -> StepResult:
     """Run one step through `mlflow.run` and return how it went; raise nothing."""
     print_lines(f"{step}: running")
-    run_id, failure = "", ""
     try:
-        submitted = mlflow.run(
-            str(PROJECT),
-            entry_point=step,
-            parameters=texts,
-            experiment_id=parent.info.experiment_id,
-            env_manager=env_manager,
-        )
-        run_id = submitted.run_id
-    except MlflowException as error:
-        found = RUN_ID.search(str(error))
-        run_id, failure = found.group() if found else "", one_line(error)
-    if run_id:
-        set_parent(MlflowClient(), run_id, parent.info.run_id)
-    result = step_result(step, run_id, failure)
-    print_lines(f"{step}: {result.status} in {result.duration:.0f} s{': ' if result.reason else ''}{result.reason}")
+        result = step_result(step, *start_step(step, texts, parent, env_manager))
+    except Exception as error:  # noqa: BLE001  # the other steps go on
+        result = StepResult(step, "", "FAILED", 0.0, None, failure_reason(error))
+    print_lines(": ".join(filter(None, [step, f"{result.status} in {result.duration:.0f} s", result.reason or result.answer])))
     return result
 
 
+def start_step(step: str, texts: dict[str, str], parent: Run, env_manager: str) -> tuple[str, str]:
+    """Run one step to its end under `parent`; return the id of its run, which ends in any case, and why it failed."""
+    # Made here and not by `mlflow.run`, which does not name a run whose process it could not start.
+    client, run_id = MlflowClient(), create_project_run(step, parent)
+    options = {"experiment_id": parent.info.experiment_id, "env_manager": env_manager, "storage_dir": temporary_folder()}
+    try:
+        mlflow.run(str(PROJECT), step, parameters=texts, run_id=run_id, **options)
+    except Exception as error:  # noqa: BLE001  # of MLflow or of the system
+        if client.get_run(run_id).info.status == "RUNNING":
+            record_failure(run_id, step, failure_reason(error))
+            client.set_terminated(run_id, "FAILED")
+        return run_id, failure_reason(error)
+    return run_id, ""
+
+
 def step_result(step: str, run_id: str, failure: str) -> StepResult:
-    """Return how a step went according to its run, if it has one."""
-    if not run_id:
-        return StepResult(step, "", "FAILED", 0.0, None, failure)
+    """Return how a step went according to its run; `failure` is the reason where the run has none."""
     run = MlflowClient().get_run(run_id)
+    if finished_by := run.data.tags.get(FINISHED_BY):  # it had nothing left to do
+        return step_result(step, finished_by, "")
     duration = ((run.info.end_time or now_ms()) - run.info.start_time) / 1000
     why = run.data.tags.get("error", failure)
-    return StepResult(step, run_id, run.info.status, duration, run.data.metrics.get(EXPERIMENTS[step].headline), why)
+    has_model = run.info.status == "FINISHED" and run.outputs is not None and bool(run.outputs.model_outputs)
+    model_uri = f"runs:/{run_id}/{declared_steps()[step].model}" if has_model else ""
+    value = run.data.metrics.get(declared_steps()[step].headline)
+    return StepResult(step, run_id, run.info.status, duration, value, why, model_uri, run.data.tags.get(ANSWER, ""))
 
 
 def run_steps(steps: Sequence[str], texts: Mapping[str, dict[str, str]], env_manager: str, parent: Run) -> list[StepResult]:
@@ -189,10 +204,10 @@ def run_steps(steps: Sequence[str], texts: Mapping[str, dict[str, str]], env_man
     n_parallel = min(len(steps), os.cpu_count() or 1) if env_manager == "local" else 1
     prepare_environment(parent.info.run_id)
     try:
-        with ThreadPoolExecutor(max(1, n_parallel)) as pool:
-            running = [pool.submit(run_step, step, texts[step], parent, env_manager) for step in steps]
+        with secrets_in_environment(texts) as hidden, ThreadPoolExecutor(max(1, n_parallel)) as pool:
+            running = [pool.submit(run_step, step, hidden[step], parent, env_manager) for step in steps]
             try:
-                return [future.result() for future in running]
+                return [wait_for(future) for future in running]
             except KeyboardInterrupt:
                 pool.shutdown(wait=False, cancel_futures=True)
                 while not all(future.done() for future in running):
@@ -210,17 +225,8 @@ def prepare_environment(parent_id: str) -> None:
     os.environ[PARENT] = parent_id
 
 
-def data_digest(parameters: Parameters) -> str:
-    """Return the digest of the table; a table that cannot be read from here counts by its name."""
-    return table_digest(parameters.data) or parameters.data
-
-
-def recover(parameters: Parameters, texts: Mapping[str, dict[str, str]], parent: Run) -> dict[str, StepResult]:
-    """Write the fingerprint on the run and, to resume, claim stale runs of it; return the steps that are finished."""
-    if not parameters.resume:
-        record_fingerprint(NAME, parameters, data_digest(parameters))
-        return {}
-    fingerprint = step_fingerprint(NAME, parameters, data_digest(parameters))
+def recover(fingerprint: Fingerprint, texts: Mapping[str, dict[str, str]], parent: Run) -> dict[str, StepResult]:
+    """Claim the stale runs with the fingerprint for the run `parent`, and return the steps that are finished."""
     experiment_id, run_id = parent.info.experiment_id, parent.info.run_id
     stale = claim_stale_runs(experiment_id, fingerprint, run_id)
     finished = {}
@@ -233,7 +239,9 @@ def recover(parameters: Parameters, texts: Mapping[str, dict[str, str]], parent:
     for run in stale:
         end_stale_steps(run, [name for name, step in EXPERIMENTS.items() if step.recovers])
         end_stale_run(run)
-    end_runs_that_only_began(experiment_id, fingerprint, run_id, parameters)
+    for name in EXPERIMENTS:
+        end_runs_that_only_began(experiment_id, name, entry_points()[name], parent)
+    end_runs_that_only_began(experiment_id, REPORT, ["run_id"], parent)
     if not stale and not finished:
         print_lines(f"resume: starts afresh: {reason_to_start_afresh(experiment_id, fingerprint)}")
     return finished
@@ -245,55 +253,46 @@ def fingerprint_with_defaults(step: str, texts: dict[str, str]) -> Fingerprint:
     return fingerprint_from_texts(step, defaults | texts, table_digest(texts["data"]))
 
 
-def entry_points() -> dict[str, dict[str, Any]]:
-    """Return the parameters of each step as MLproject declares them."""
-    project = yaml.safe_load((PROJECT / "MLproject").read_text(encoding="utf-8"))
-    return {step: project["entry_points"][step]["parameters"] for step in EXPERIMENTS}
+def report_on(results: Sequence[StepResult], env_manager: str, parent: Run) -> list[StepResult]:
+    """Log the summary of the steps, from which the step `report` knows their runs, and run that step."""
+    mlflow.log_text(summary(results).to_csv(index=False), SUMMARY)
+    return run_steps([REPORT], {REPORT: {"run_id": parent.info.run_id}}, env_manager, parent)
 
 
-def summary(results: Sequence[StepResult]) -> pd.DataFrame:
-    """Return a table with a row for each step, in alphabetical order."""
-    return pd.DataFrame(
-        {
-            "step": result.step,
-            "run": result.run,
-            "status": result.status,
-            "duration": round(result.duration, 1),
-            "headline_metric": EXPERIMENTS[result.step].headline,
-            "value": result.value,
-        }
-        for result in sorted(results, key=lambda result: result.step)
-    )
-
-
-def log_summary(results: Sequence[StepResult], parent: Run) -> None:
+def log_summary(parameters: Parameters, results: Sequence[StepResult], parent: Run) -> None:
     """Log and print the summary. Raises WorkError that names the steps that failed."""
     table = summary(results)
-    mlflow.log_text(table.to_csv(index=False), "summary.csv")
-    print_lines("", table.to_string(index=False, float_format="{:.4g}".format, na_rep=""), f"run: {parent.info.run_id}")
+    mlflow.log_text(table.to_csv(index=False), SUMMARY)
+    lines = ["", table.to_string(index=False, float_format="{:.4g}".format, na_rep="")]
+    conclude(parent, conclusion_of_main(parameters, results, parent.info.experiment_id), lines)
     failed = [result for result in results if result.status != "FINISHED"]
     if failed:
         reasons = "; ".join(f"{result.step} (run {result.run or 'not opened'}): {result.reason}" for result in failed)
-        raise WorkError(f"{len(failed)} of {len(results)} steps failed: {reasons}")
+        raise WorkError(f"{len(failed)} of {count(len(results), 'step')} failed: {reasons}")
 
 
 def main(parameters: Parameters) -> None:
     """Run the steps under an MLflow run and sum them up."""
     with step_run(NAME, parameters, table_digest(parameters.data)) as parent:
-        fingerprint = step_fingerprint(NAME, parameters, data_digest(parameters))
-        was_finished = parameters.resume and finished_run(parent.info.experiment_id, fingerprint) is not None
-        entries = entry_points()
+        fingerprint = step_fingerprint(NAME, parameters, data_digest(parameters.data))
+        before = finished_run(parent.info.experiment_id, fingerprint) if parameters.resume else None
+        entries = {step: entry_points()[step] for step in EXPERIMENTS}
         config = read_config(parameters.config, entries)
         texts = {step: step_parameters(step, parameters, config, entries) for step in chosen_steps(parameters, config)}
+        leave_out_spark(texts, parameters.steps)
         for of_step in texts.values():
             require_exists(of_step["data"])
             of_step["data"] = absolute_data_path(of_step["data"])
         require_accepted(texts)
-        finished = recover(parameters, texts, parent)
+        finished = recover(fingerprint, texts, parent) if parameters.resume else {}
+        mlflow.set_tags(fingerprint.tags())
         left = [step for step in texts if step not in finished]
-        log_summary([*run_steps(left, texts, parameters.env_manager, parent), *finished.values()], parent)
-    if was_finished and not left:
-        discard_run(parent)
+        results = [*run_steps(left, texts, parameters.env_manager, parent), *finished.values()]
+        if {"all", REPORT} & set(parameters.steps) and not (before and not left):
+            results += report_on(results, parameters.env_manager, parent)
+        log_summary(parameters, results, parent)
+    if before and not left:
+        discard_run(parent, before)
 
 
 if __name__ == "__main__":

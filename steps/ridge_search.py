@@ -1,9 +1,11 @@
 """How heavy is it? A ridge regression, with the strength of its penalty chosen by cross-validation.
 
 Needs a column of numbers (`target`) and columns of numbers, booleans or text (`features`). MLflow's autologging writes the
-parameters, the metrics (`best_cv_score`), the table of the folds and a child run for each alpha; the step adds a picture of the
-error against alpha and the best pipeline as the model `best_estimator`. With `register`, that goes to MLflow's registry; a
-pipeline with the same alpha, fitted on four fifths of the rows, is compared with the champion on the others.
+parameters, the metrics (`best_cv_score`, a negative mean squared error), the table of the folds and a child run for each alpha,
+and the step checks that all of it was logged. The step adds the root mean squared errors in the unit of the target (`cv_rmse`),
+a picture of them against alpha, the coefficients, and the best pipeline as the model `best_estimator`. With
+`register`, that goes to MLflow's registry; a pipeline with the same alpha, fitted on four fifths of the rows, is compared with
+the champion on the others.
 """
 
 from dataclasses import dataclass
@@ -32,9 +34,11 @@ from penguins.cli.steps import Step
 STEP = Step(
     "ridge_search",
     question="how heavy?",
-    holds="`best_cv_score`, `best_alpha`, a child run `alpha=0.05` … for each alpha, `cv_results.csv`, `alpha_curve.png`, the "
+    holds="`best_cv_score` (a negative mean squared error), `best_cv_rmse` (its root, in the target's unit), `best_alpha`, a "
+    "child run `alpha=0.05` … with `cv_rmse` for each alpha, `cv_results.csv`, `alpha_curve.png`, `coefficients.csv`, the "
     "model `best_estimator`",
     headline="best_cv_score",
+    model="best_estimator",
     in_all=True,
     weight=2,
 )
@@ -76,7 +80,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 from mlflow import MlflowClient
-from mlflow.entities import Param, RunTag
+from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
 from sklearn.base import clone
 from sklearn.linear_model import Ridge
@@ -86,7 +90,7 @@ from sklearn.utils import shuffle
 
 from penguins.data.checks import (
     columns_in_use,
-    require_categories,
+    require_encodable,
     require_finite,
     require_numbers,
     require_rows,
@@ -97,22 +101,27 @@ from penguins.data.load import load_table
 from penguins.data.locate import table_digest
 from penguins.data.resolve import resolve_columns
 from penguins.data.table import Table
-from penguins.plots import error_by_alpha_figure
-from penguins.preprocessing import build_pipeline
+from penguins.evaluation_tables import coefficient_lines
+from penguins.plots.curves import error_by_alpha_figure
+from penguins.preprocessing import build_pipeline, encoded_names
 from penguins.resume.step_run import record_fingerprint, step_run
-from penguins.text import format_number
-from penguins.tracking.artifacts import INTEGERS_HINT, log_dataset, log_figure, log_sklearn_model, log_table
+from penguins.text import count, format_number
+from penguins.tracking.artifact_names import COEFFICIENTS, CV_RESULTS
+from penguins.tracking.artifacts import INTEGERS_HINT, log_csv, log_dataset, log_figure, log_sklearn_model, log_table
+from penguins.tracking.autologging import fit_with_autologging
+from penguins.tracking.conclusion import Conclusion, conclude_with_metrics, score_of
 from penguins.tracking.held_out import RMSE, HeldOutFrame, root_mean_squared_error
 from penguins.tracking.registry import Candidate, register_and_compare, require_registrable
 from penguins.tracking.row_hashes import hash_training_rows, log_row_hashes
-from penguins.tracking.run import print_metrics
-from penguins.tracking.store import child_runs
+from penguins.tracking.store import child_runs, now_ms
 
 AUTOLOGGED = "dataset"
 GRID = "estimator__alpha"
 # The share of the rows on which a registered model is compared with the champion.
 HELD_OUT = 0.2
 SCORING = "neg_mean_squared_error"
+# The root mean squared error of an alpha, with its standard deviation over the folds, and that of the best alpha.
+ERRORS, BEST_ERROR = ("cv_rmse", "cv_rmse_std"), "best_cv_rmse"
 
 
 def search(X: pd.DataFrame, y: pd.Series, pipeline: Pipeline, alphas: Sequence[float], cv: int) -> GridSearchCV:
@@ -136,12 +145,15 @@ def require_usable(table: Table, parameters: Parameters) -> None:
     require_finite(table, "target", [parameters.target])
     require_variety(table, parameters.target)
     require_finite(table, "features", parameters.features)
-    require_categories(table, "features", parameters.features)
+    require_encodable(table, parameters.features, parameters.encoding, parameters.target)
     require_rows(table, "cv", parameters.cv)
 
 
-def search_with_autologging(table: Table, parameters: Parameters) -> tuple[GridSearchCV, pd.DataFrame]:
-    """Search on the shuffled rows with MLflow's autologging on; return the fitted search and the shuffled features."""
+def search_with_autologging(run: Run, table: Table, parameters: Parameters) -> tuple[GridSearchCV, pd.DataFrame]:
+    """Search on the shuffled rows with MLflow's autologging on; return the fitted search and the shuffled features.
+
+    Raises WorkError where the store did not take all that autologging logs.
+    """
     features = list(parameters.features)
     shuffled = shuffle(table.frame, random_state=parameters.seed)
     X, y = shuffled[features], shuffled[parameters.target]
@@ -151,21 +163,57 @@ def search_with_autologging(table: Table, parameters: Parameters) -> tuple[GridS
     pipeline = build_pipeline(numbers, texts, parameters.encoding, Ridge(tol=1e-12), table.codes)
     # Autologging would log this dataset for the children from several threads at once; the store takes it from one only.
     log_dataset(X, table.source, AUTOLOGGED)
-    mlflow.sklearn.autolog(log_models=False, log_datasets=False, max_tuning_runs=None)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=INTEGERS_HINT)
-            return search(X, y, pipeline, parameters.alphas, parameters.cv), X
-    finally:
-        mlflow.sklearn.autolog(disable=True)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=INTEGERS_HINT)
+        fitted = fit_with_autologging(run, lambda: search(X, y, pipeline, parameters.alphas, parameters.cv))
+    return fitted, X
 
 
-def name_children(parent_id: str, experiment_id: str) -> None:
-    """Give the children that autologging made their name and the parameter `alpha`."""
+def complete_children(run: Run, fitted: GridSearchCV) -> None:
+    """Give the children that autologging made their name, the parameter `alpha` and their root mean squared errors."""
     client = MlflowClient()
-    for child in child_runs(parent_id, experiment_id):
-        alpha = format_number(float(child.data.params[GRID]))
-        client.log_batch(child.info.run_id, params=[Param("alpha", alpha)], tags=[RunTag(MLFLOW_RUN_NAME, f"alpha={alpha}")])
+    errors = {float(alpha): found for alpha, *found in zip(*errors_by_alpha(fitted), strict=True)}
+    for child in child_runs(run.info.run_id, run.info.experiment_id):
+        alpha = float(child.data.params[GRID])
+        text = format_number(alpha)
+        client.log_batch(
+            child.info.run_id,
+            params=[Param("alpha", text)],
+            metrics=[Metric(name, float(value), now_ms(), 0) for name, value in zip(ERRORS, errors[alpha], strict=True)],
+            tags=[RunTag(MLFLOW_RUN_NAME, f"alpha={text}")],
+        )
+
+
+def log_errors(fitted: GridSearchCV, target: str) -> None:
+    """Log the root mean squared errors: that of the best alpha, all in the table of the folds, and drawn."""
+    alphas, errors, spreads = errors_by_alpha(fitted)
+    mlflow.log_metric(BEST_ERROR, errors[fitted.best_index_])
+    columns = dict(zip(ERRORS, (errors, spreads), strict=True))
+    mlflow.log_text(pd.DataFrame(fitted.cv_results_).assign(**columns).to_csv(index=False), CV_RESULTS)
+    log_figure(error_by_alpha_figure(alphas, errors, spreads, unit=target), "alpha_curve.png")
+
+
+def log_coefficients(best: Pipeline) -> None:
+    """Log the coefficients of the best pipeline."""
+    ridge = best["estimator"]
+    lines = coefficient_lines(ridge.coef_.reshape(1, -1), np.atleast_1d(ridge.intercept_), encoded_names(best))
+    log_csv(lines, COEFFICIENTS)
+
+
+def search_conclusion(parameters: Parameters, fitted: GridSearchCV, uri: str) -> Conclusion:
+    """Return which alpha won, with the errors of all; `uri` is that of the best model."""
+    alphas, errors, spreads = errors_by_alpha(fitted)
+    target = parameters.target
+    return Conclusion(
+        f"How large is {target} in a row of {parameters.data}? A ridge regression on "
+        f"{count(len(parameters.features), 'feature')}: {', '.join(parameters.features)}; "
+        f"{count(len(parameters.alphas), 'alpha')}, each in {parameters.cv} folds.",
+        f"alpha {format_number(alphas[fitted.best_index_])} predicts {target} with the lowest error: "
+        f"{errors[fitted.best_index_]:.4g}, the root mean squared error over the folds in the unit of {target}.",
+        ["alpha", f"error of {target}", "standard deviation over the folds"],
+        [[format_number(alpha), error, spread] for alpha, error, spread in zip(alphas, errors, spreads, strict=True)],
+        next_steps=[score_of(uri, parameters, target)],
+    )
 
 
 def register_model(name: str, run_id: str, uri: str, best: Pipeline, table: Table, parameters: Parameters) -> None:
@@ -189,13 +237,15 @@ def main(asked: Parameters) -> None:
         require_usable(table, parameters)
         log_table(table.frame, table.source, table.name, table.left_out, parameters.target, table.read_as)
         record_fingerprint(NAME, asked, table.digest)
-        fitted, X = search_with_autologging(table, parameters)
-        name_children(run.info.run_id, run.info.experiment_id)
-        log_figure(error_by_alpha_figure(*errors_by_alpha(fitted), unit=parameters.target), "alpha_curve.png")
+        fitted, X = search_with_autologging(run, table, parameters)
+        complete_children(run, fitted)
+        log_errors(fitted, parameters.target)
+        log_coefficients(fitted.best_estimator_)
         uri = log_sklearn_model(fitted.best_estimator_, "best_estimator", X).model_uri
         best = {"best_alpha": fitted.best_params_[GRID], "best_cv_score": fitted.best_score_}
         mlflow.log_metric("best_alpha", best["best_alpha"])
-        print_metrics(NAME, run, best)
+        best[BEST_ERROR] = float(np.sqrt(-fitted.best_score_))
+        conclude_with_metrics(run, NAME, search_conclusion(parameters, fitted, uri), best, {BEST_ERROR: parameters.target})
         if asked.register:
             register_model(asked.register, run.info.run_id, uri, fitted.best_estimator_, table, parameters)
 

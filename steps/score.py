@@ -8,6 +8,7 @@ the metrics that training logs, over the rows that have one.
 from dataclasses import dataclass
 from typing import Annotated
 
+from penguins.cli.combinations import require_spark_for_table
 from penguins.cli.parameters import (
     NONE,
     SPARK_PHRASE,
@@ -17,7 +18,6 @@ from penguins.cli.parameters import (
     Id,
     Parameter,
     Read,
-    require_spark_for_table,
 )
 from penguins.cli.read_options import DETECT
 from penguins.cli.rules import CHARACTER, Text
@@ -29,7 +29,8 @@ from penguins.spark.target import SparkTarget
 STEP = Step(
     "score",
     question="what does a model say of new rows?",
-    holds="`predictions.parquet`; with `target` the metrics of training, such as `eval_acc`, and `conf_matrix.png`",
+    holds="`predictions.parquet`; with `target` the metrics of training, such as `eval_acc`, "
+    "`conf_matrix.png` and `conf_matrix.csv`",
     runs_alone=True,
 )
 NAME = STEP.name

@@ -1,9 +1,9 @@
 """Which species is it? A logistic regression in Spark, from indexing to scoring.
 
 Needs a column of classes (`target`) and columns of numbers, booleans or text (`features`).
-Logs `train_acc` and `eval_acc` from the model's own summaries, the confusion matrix and the Spark ML pipeline as the model,
-which it loads back: a model that does not predict the same as the one that was fitted fails the step. With `register`,
-the model goes to MLflow's registry, where it is compared with the champion on the rows held out.
+Logs `train_acc` and `eval_acc` from the model's own summaries, the confusion matrix, the coefficients and the Spark ML pipeline
+as the model, which it loads back: a model that does not predict the same as the one that was fitted fails the step. With
+`register`, the model goes to MLflow's registry, where it is compared with the champion on the rows held out.
 """
 
 from dataclasses import dataclass
@@ -32,10 +32,12 @@ from penguins.spark.target import SparkTarget
 STEP = Step(
     "spark_logistic_regression",
     question="which species?",
-    holds="`train_acc`, `eval_acc`, `conf_matrix.png`, the Spark ML model `model`",
+    holds="`train_acc`, `eval_acc`, `conf_matrix.png`, `conf_matrix.csv`, `coefficients.csv`, the Spark ML model `model`",
     headline="eval_acc",
+    model="model",
     in_all=True,
     weight=3,
+    needs_spark=True,
 )
 NAME = STEP.name
 # The columns that `auto` stands for in the penguins.
@@ -73,7 +75,6 @@ from contextlib import ExitStack
 from typing import Any, cast
 
 import mlflow
-import numpy as np
 from mlflow.entities import Run
 from pyspark.ml import Estimator, Pipeline, PipelineModel, Transformer
 from pyspark.ml.classification import LogisticRegression, LogisticRegressionModel
@@ -81,7 +82,7 @@ from pyspark.ml.feature import IndexToString, OneHotEncoder, SQLTransformer, Str
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from penguins.data.checks import columns_in_use, require_both_sides, require_classes, require_other_names
+from penguins.data.checks import columns_in_use, require_both_sides, require_classes, require_memory, require_other_names
 from penguins.data.describe_spark import describe_spark_columns
 from penguins.data.locate import table_digest
 from penguins.data.resolve import resolve_columns
@@ -90,17 +91,21 @@ from penguins.data.spark_columns import class_name, quote_column
 from penguins.data.spark_rows import check_number, check_text
 from penguins.data.spark_table import SparkTable, load_spark_table
 from penguins.errors import WorkError
-from penguins.plots import confusion_matrix_figure, short_label
+from penguins.evaluation_tables import confusion_lines
+from penguins.plots.classes import confusion_matrix_figure
+from penguins.plots.style import short_label
 from penguins.resume.step_run import record_fingerprint, step_run
+from penguins.spark.coefficients import spark_coefficient_lines
 from penguins.spark.held_out import HeldOutSparkFrame, log_spark_training_rows
 from penguins.spark.jobs import persist
 from penguins.spark.ml_models import load_spark_model, log_spark_model, shared_folder, use_volume
-from penguins.spark.session import spark_session
-from penguins.tracking.artifacts import EXAMPLE_ROWS, log_figure, model_requirements
+from penguins.spark.session import step_session
+from penguins.tracking.artifact_names import COEFFICIENTS, CONFUSION
+from penguins.tracking.artifacts import EXAMPLE_ROWS, log_csv, log_figure, model_requirements
+from penguins.tracking.conclusion import conclude_with_metrics, conclusion_of_classifier
 from penguins.tracking.held_out import ACCURACY, accuracy
 from penguins.tracking.registry import Candidate, register_and_compare, require_registrable
 from penguins.tracking.row_models import rows_signature
-from penguins.tracking.run import print_metrics
 
 BUCKETS = 1_000_000
 OUTPUTS = ("prediction", "probability", "rawPrediction")
@@ -131,12 +136,15 @@ def split_frame(frame: DataFrame, test_size: float, seed: int) -> tuple[DataFram
 def split_table(table: SparkTable, parameters: Parameters) -> Split:
     """Check the table, split it and index its classes. Raises InputError where a class is missing on one side."""
     require_spark_finite(table, "features", parameters.features)
-    require_spark_categories(table, "features", parameters.features)
+    n_distinct = require_spark_categories(table, "features", parameters.features)
     require_spark_classes(table, "target", parameters.target)
     sides = split_frame(persist(table.frame), parameters.test_size, parameters.seed)
     train, held_out = [side.withColumn(TRUTH, class_name(side, parameters.target)) for side in sides]
     require_classes_on_both_sides(train, held_out, parameters.target, parameters.test_size)
     indexer = StringIndexer(inputCol=TRUTH, outputCol=LABEL, stringOrderType="alphabetAsc").fit(train)
+    n_numbers = len(parameters.features) - len(n_distinct)
+    remedy = "Leave the column out of 'features'"
+    require_memory(0, n_distinct, n_numbers, parameters.target, len(indexer.labels), remedy)
     # The indexer's labels are in Java's order of texts, which is not always Python's.
     return Split(
         indexer.transform(train), indexer.transform(held_out), list(indexer.labels), dict(train.dtypes)[parameters.target]
@@ -213,15 +221,6 @@ def count_classes(predictions: DataFrame) -> dict[tuple[str, str], int]:
     return {(truth, predicted): count for truth, predicted, count in counts}
 
 
-def confusion_matrix(predictions: DataFrame, classes: Sequence[str]) -> np.ndarray:
-    """Count rows by true and predicted class. Shape (n_classes, n_classes)."""
-    places = {name: place for place, name in enumerate(classes)}
-    counts = np.zeros((len(classes), len(classes)), dtype=int)
-    for (truth, predicted), count in count_classes(predictions).items():
-        counts[places[truth], places[predicted]] = count
-    return counts
-
-
 def log_model(model: PipelineModel, train: DataFrame, table: SparkTable, features: Sequence[str], shared: str) -> str:
     """Log the fitted pipeline, which takes raw rows, to the active run and return its URI.
 
@@ -265,17 +264,21 @@ def fit_and_log(session: SparkSession, shared: str, asked: Parameters, run: Run)
     model = fit(split, table, features, parameters.max_iter)
     figures = evaluate(model, split.held_out)
     mlflow.log_metrics(figures)
-    counts = confusion_matrix(model.transform(split.held_out), split.classes)
-    title = f"{short_label(target)}: {counts.sum()} records held out"
+    counts = count_classes(model.transform(split.held_out))
+    n_held_out = sum(counts.values())
+    title = f"{short_label(target)}: {n_held_out} records held out"
     log_figure(confusion_matrix_figure(counts, split.classes, title), "conf_matrix.png")
+    log_csv(confusion_lines(counts, split.classes), CONFUSION)
+    numbers, texts = ([name for name in features if name in of_kind] for of_kind in (table.numbers, table.texts))
+    log_csv(spark_coefficient_lines(model, numbers, texts, split.classes), COEFFICIENTS)
     uri = log_model(model, split.train, table, features, shared)
     loaded = load_spark_model(uri, shared).transform(split.held_out)
-    if not np.array_equal(confusion_matrix(loaded, split.classes), counts):
+    if count_classes(loaded) != counts:
         raise WorkError(f"The model at {uri} does not predict as the one that was fitted.")
-    print_metrics(NAME, run, figures)
+    conclude_with_metrics(run, NAME, conclusion_of_classifier(parameters, figures, n_held_out, uri), figures)
     if asked.register:
         candidate = Candidate(uri, run.info.run_id, target, ACCURACY, figures["eval_acc"])
-        register_model(asked.register, candidate, split, table, int(counts.sum()), shared)
+        register_model(asked.register, candidate, split, table, n_held_out, shared)
 
 
 def main(parameters: Parameters) -> None:
@@ -284,7 +287,7 @@ def main(parameters: Parameters) -> None:
         require_registrable(parameters.register)
         target = SparkTarget(parameters.spark)
         shared = shared_folder(target)
-        session = stack.enter_context(spark_session(target))
+        session = stack.enter_context(step_session(target))
         use_volume(session)
         fit_and_log(session, shared, parameters, run)
 

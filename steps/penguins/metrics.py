@@ -12,7 +12,10 @@ def area_under_curve(y: np.ndarray, probabilities: np.ndarray, classes: np.ndarr
     """
     if len(classes) == 2:
         return float(metrics.roc_auc_score(y == classes[1], probabilities[:, 1]))
-    return float(metrics.roc_auc_score(y, probabilities, multi_class="ovr", labels=classes))
+    # scikit-learn's own mean first makes an array of integers as large as `probabilities`.
+    return float(
+        np.mean([metrics.roc_auc_score(y == name, scores) for name, scores in zip(classes, probabilities.T, strict=True)])
+    )
 
 
 def metrics_of_classes(

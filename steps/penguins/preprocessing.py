@@ -7,6 +7,8 @@ from sklearn.impute import MissingIndicator
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
 
+from penguins.text import format_number
+
 UNSEEN = -1
 
 
@@ -38,3 +40,23 @@ def _build_encoder(encoding: str) -> OneHotEncoder | OrdinalEncoder:
     if encoding == "onehot":
         return OneHotEncoder(handle_unknown="ignore")
     return OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=UNSEEN)
+
+
+def encoded_names(pipeline: Pipeline) -> list[str]:
+    """Return what people call the columns that the estimator of a fitted pipeline gets: `species=Adelie` of a category."""
+    names: list[str] = []
+    for part, transformer, columns in pipeline["columns"].transformers_:
+        if part == "scaled":
+            names += columns
+        elif part in ("encoded", "codes") and columns:
+            encoder = transformer.named_transformers["encoder"] if part == "encoded" else transformer[-1]
+            names += _categories(encoder, columns) if isinstance(encoder, OneHotEncoder) else columns
+    return names
+
+
+def _categories(encoder: OneHotEncoder, columns: Sequence[str]) -> list[str]:
+    return [
+        f"{column}={format_number(value) if isinstance(value, float) else value}"
+        for column, categories in zip(columns, encoder.categories_, strict=True)
+        for value in categories
+    ]

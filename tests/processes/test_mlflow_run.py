@@ -1,6 +1,8 @@
 """The real thing: `mlflow run` in processes of its own, from this folder, and in an environment that uv builds."""
 
 import os
+import re
+import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -8,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from documents import examples, run_command
 from servers import environment, mlflow_run
 from stores import Store, empty_store, open_store
 from uv_run import UvRun
@@ -19,13 +22,16 @@ TREE = {
     "ridge_search": {"alpha=0.05", "alpha=0.1", "alpha=0.5", "alpha=1", "alpha=2", "alpha=5"},
     "spark_logistic_regression": set(),
     "dbscan_sweep": {"Biscoe", "Dream", "Torgersen"},
+    "report": set(),
 }
+FIRST, READ_BACK = examples("docs/tutorial.md", "1. The penguins")
+README = (PROJECT / "README.md").read_text(encoding="utf-8")
 EPS = ("0.1", "0.2", "0.3", "0.5", "0.7", "0.9", "1.1", "1.3", "1.5")
 
 
 @dataclass(frozen=True)
 class WholeRun:
-    """The store after README's command, and what the command printed."""
+    """The store after the first command of README and the tutorial, and what the command printed."""
 
     store: Store
     printed: str
@@ -35,9 +41,8 @@ class WholeRun:
 def whole_run(tmp_path_factory: pytest.TempPathFactory, initialised_database: bytes) -> WholeRun:
     folder = tmp_path_factory.mktemp("whole")
     store = open_store(folder, initialised_database)
-    done = mlflow_run(
-        str(PROJECT), "--env-manager", "local", "--experiment-name", "penguins", folder=folder, MLFLOW_TRACKING_URI=store.uri
-    )
+    arguments = [str(PROJECT) if word == "." else word for word in shlex.split(FIRST.command)[2:]]
+    done = mlflow_run(*arguments, folder=folder, MLFLOW_TRACKING_URI=store.uri)
     assert done.returncode == 0, done.stdout + done.stderr
     return WholeRun(store, done.stdout + done.stderr)
 
@@ -46,7 +51,7 @@ def test_the_run_command_leaves_the_whole_tree_finished(whole_run: WholeRun, mon
     store = whole_run.store
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store.uri)
     assert {run.info.status for run in store.runs()} == {"FINISHED"}
-    assert len(store.runs()) == 1 + 4 + 6 + 3 + 27
+    assert len(store.runs()) == 1 + 5 + 6 + 3 + 27
     steps = store.children(store.only("main"))
     assert set(steps) == set(TREE)
     for name, expected in TREE.items():
@@ -64,6 +69,45 @@ def test_the_run_command_leaves_the_whole_tree_finished(whole_run: WholeRun, mon
 def test_the_output_has_no_warning_and_no_traceback(whole_run: WholeRun) -> None:
     noise = ("WARN", "Warning", "Traceback", "ERROR", "🏃", "it/s")
     assert [line for line in whole_run.printed.splitlines() if any(word in line for word in noise)] == []
+
+
+def test_readme_and_the_tutorial_begin_with_this_command_and_tell_what_it_prints(whole_run: WholeRun) -> None:
+    assert FIRST.command.startswith("mlflow run . ")
+    assert f" {FIRST.command}\n```\n\n## Look at the results\n" in README
+    assert FIRST.output
+    assert FIRST.lines_missed(whole_run.printed) == []
+    assert "\nreport: file:///" in whole_run.printed
+
+
+def test_readme_tells_which_eps_each_island_wants_and_why(whole_run: WholeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", whole_run.store.uri)
+    sweep = whole_run.store.only("dbscan_sweep")
+    results = pd.read_csv(whole_run.store.artifact(sweep, "results.csv"))
+    points = pd.read_parquet(whole_run.store.artifact(sweep, "points.parquet"))
+    chosen = results[results["best"]]
+    n_noise = chosen["n_records"] - chosen["n_clustered_records"]
+    columns = [chosen["eps"].map("{:g}".format), chosen["n_clusters"], n_noise, chosen["n_records"]]
+    found = dict(zip(chosen["island"], zip(*columns, strict=True), strict=True))
+    table = re.findall(r"^\| (\w+) \| ([\d.]+) \| (\d+) \| (\d+) of (\d+) \|", README, flags=re.MULTILINE)
+    assert {island: (eps, int(n), int(noise), int(of)) for island, eps, n, noise, of in table} == found
+
+    labels = {island: pd.DataFrame(rows["labels"].tolist(), columns=EPS) for island, rows in points.groupby("island")}
+    biscoe = labels["Biscoe"]
+    assert {eps: int((biscoe[eps] != biscoe["1.1"]).sum()) for eps in EPS[5:]} == {"0.9": 2, "1.1": 0, "1.3": 0, "1.5": 0}
+    for island in ("Dream", "Torgersen"):
+        sizes = {eps: one[one >= 0].value_counts() for eps, one in labels[island].items()}
+        counting = {eps: of_eps[of_eps >= 5] for eps, of_eps in sizes.items()}
+        enough = [eps for eps, of_eps in counting.items() if len(of_eps) > 1 and of_eps.sum() >= len(labels[island]) / 2]
+        assert enough == [found[island][0]]
+    assert sorted(labels["Dream"]["1.1"].value_counts().drop(-1)) == [3, 110]
+
+
+def test_the_results_are_read_back_with_pandas(whole_run: WholeRun) -> None:
+    printed = run_command(READ_BACK.command, PROJECT, MLFLOW_TRACKING_URI=whole_run.store.uri)
+    for n_noise, island in ((29, "Dream"), (14, "Torgersen")):
+        [rows] = re.findall(rf"^{island}: {n_noise} of them, \[(.*)\]$", printed, flags=re.MULTILINE)
+        assert len(rows.split(", ")) == n_noise
+    assert "The fitted DBSCAN of Dream: DBSCAN(eps=0.9, min_samples=3)" in printed
 
 
 def test_logged_models_are_loaded_in_another_process_outside_the_repository(whole_run: WholeRun, tmp_path: Path) -> None:

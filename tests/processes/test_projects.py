@@ -128,10 +128,9 @@ def test_a_relative_store_of_a_git_run_is_refused_with_what_to_do(repositories: 
     assert done.returncode == 1
     [line] = [line for line in done.stderr.splitlines() if line.startswith("error:")]
     assert "MLFLOW_TRACKING_URI" in line
-    assert empty_store(elsewhere) in line
     [run] = Store(empty_store(elsewhere)).runs()
+    assert f"does not hold the run {run.info.run_id}" in line
     assert run.info.status == "FAILED"
-    assert line == f"error: {run.data.tags['error']}"
 
 
 def test_the_project_may_be_a_zip(run_refused: RunRefused, tmp_path: Path) -> None:

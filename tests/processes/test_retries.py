@@ -1,27 +1,25 @@
 """Executors and tasks that die in mid-sweep, or are slow: Spark repeats the tasks, and every run is there once."""
 
 import re
-import sys
 import time
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import psutil
 import pytest
 from clusters import Cluster, submit_variables
 from running_command import RunningCommand
-from servers import USER
+from site_sweeps import EPS, FEATURES, sites, start_sweep
 from stores import Store, open_store
 
-from penguins.project import PROJECT
 from penguins.sweep.fit import sweep
 from penguins.sweep.router_model import ROUTER
+from penguins.tracking.server import SECRETS
 
-GROUPS, RECORDS, EPS = 12, 150, (0.3, 0.6)
-FEATURES = ["x", "y"]
+GROUPS = 12
+SITES = sites(GROUPS, 150)
 # As soon as one task has ended, Spark repeats any other that takes longer.
 SPECULATION = {
     "speculation": "true",
@@ -30,22 +28,6 @@ SPECULATION = {
     "speculation.multiplier": "1.1",
     "speculation.quantile": "0.1",
 }
-
-
-def sites() -> pd.DataFrame:
-    """Return the groups that are swept."""
-    rows = pd.DataFrame(np.random.default_rng(0).normal(size=(GROUPS * RECORDS, 2)), columns=FEATURES)
-    rows.insert(0, "site", np.repeat([f"site-{number:02}" for number in range(GROUPS)], RECORDS))
-    return rows
-
-
-def start_sweep(folder: Path, store: Store, log_from: str, where: str, experiment: str, **more: str) -> RunningCommand:
-    """Start a sweep of the sites."""
-    sites().to_csv(folder / "sites.csv", index=False)
-    options = ["--data=sites.csv", "--group_by=site", f"--features={','.join(FEATURES)}", f"--eps={','.join(map(str, EPS))}"]
-    options += [f"--log_from={log_from}", f"--spark={where}", f"--experiment={experiment}"]
-    command = [sys.executable, str(PROJECT / "steps" / "dbscan_sweep.py"), *options]
-    return RunningCommand(folder, store.uri, command, USER | more)
 
 
 def executors(running: RunningCommand) -> list[psutil.Process]:
@@ -91,8 +73,8 @@ def kill_workers(running: RunningCommand) -> int:
     killed = 0
     for worker in [worker for executor in executors(running) for worker in python_workers(executor)]:
         with suppress(psutil.NoSuchProcess):  # a worker ends by itself, too
-            # Those who log are sent the driver's credentials: they are not in the environment, where others would find them.
-            assert not [name for name, value in worker.environ().items() if name in USER and value]
+            # Those who log are sent the driver's secrets: they are not in the environment, where others would find them.
+            assert not [name for name, value in worker.environ().items() if name in SECRETS and value]
             worker.kill()
             killed += 1
     return killed
@@ -106,7 +88,7 @@ def assert_complete(store: Store, experiment: str) -> None:
     assert Counter(run.info.run_name for run in runs.values()) == Counter(expected)
     assert {run.info.status for run in runs.values()} == {"FINISHED"}
     by_name = {run.info.run_name: run for run in runs.values()}
-    for name, records in sites().groupby("site"):
+    for name, records in SITES.groupby("site"):
         for outcome in sweep(records[FEATURES], EPS, 3).outcomes:
             assert by_name[f"{name}-eps{outcome.eps}"].data.metrics == pytest.approx(outcome.metrics, rel=1e-9)
     whole = by_name["dbscan_sweep"]
@@ -132,7 +114,7 @@ def own_store(tmp_path: Path, initialised_database: bytes, monkeypatch: pytest.M
 def test_an_executor_and_tasks_that_die_in_mid_sweep_leave_one_run_for_each_group_and_eps(
     own_store: Store, tmp_path: Path, log_from: str
 ) -> None:
-    running = start_sweep(tmp_path, own_store, log_from, "local-cluster[2,1,1024]", "penguins")
+    running = start_sweep(tmp_path, own_store, SITES, log_from, "local-cluster[2,1,1024]", "penguins")
     running.wait_for_runs(4 if log_from == "executors" else 1)
     running.wait_until(lambda: kill_first([executor for executor in executors(running) if python_workers(executor)]))
     running.wait_until(lambda: kill_workers(running))
@@ -159,7 +141,7 @@ def test_a_task_that_is_slow_and_so_begun_again_leaves_one_run_for_each_group_an
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store.uri)
     experiment = f"slow tasks, logged from {log_from}"
     applications = set(cluster.work.glob("*"))
-    running = start_sweep(tmp_path, store, log_from, cluster.url, experiment, **submit_variables(**SPECULATION))
+    running = start_sweep(tmp_path, store, SITES, log_from, cluster.url, experiment, **submit_variables(**SPECULATION))
     n_runs = 6 if log_from == "executors" else 1
     running.wait_until(lambda: len(store.runs(experiment)) >= n_runs and python_workers_in(cluster.work))
     # Spark begins a task again only on another host.

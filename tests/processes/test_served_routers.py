@@ -17,6 +17,7 @@ from servers import LONGEST_S, environment
 from stores import Store, open_store
 
 from penguins.sweep.model_files import store_model
+from penguins.sweep.nearest import nearest_from_bytes
 from penguins.tracking.artifacts import model_requirements
 
 MODELS = ("router", "dbscan", "kmeans")
@@ -92,7 +93,9 @@ def test_the_model_of_a_value_answers_its_clusters(urls: dict[str, str], name: s
     records, found = fit_records(name, 0)
     model = found.model_that_predicts(0)
     rows = [{key: record[key] for key in FEATURES} for record in RECORDS]
-    expected = (model.nearest or model.pipeline).predict(pd.DataFrame(rows).astype(float)).tolist()
+    expected = (
+        (nearest_from_bytes(model.npz) if model.npz else model.pipeline).predict(pd.DataFrame(rows).astype(float)).tolist()
+    )
     assert len(set(expected)) == 2
     for document in ({"dataframe_records": rows}, {"dataframe_split": as_split(rows)}):
         status, answer = ask_json(urls[name], document)

@@ -1,27 +1,32 @@
 """A real tracking server: the same tree as in a file, several runs at a time, artifacts through the server."""
 
 import socket
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import dbscan_sweep
 import mlflow
 import pandas as pd
 import pytest
+import requests
 from mlflow.entities import Run
 from pyspark import cloudpickle
 from pyspark.sql import SparkSession
-from servers import USER, Server
+from servers import Server, server
 from stores import Store
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from penguins.cli.script import run_entry_point
-from penguins.tracking.server import QUICKACK, acknowledge_at_once
+from penguins.tracking.server import QUICK_ACK, QUICKACK, SECRETS, acknowledge_at_once
 from penguins.tracking.store import child_runs
 
 EPS = "0.3,0.5,0.9,1.5"
-CREDENTIALS = {name: f"the worker's {name}" for name in USER}
+CREDENTIALS = {name: f"the worker's {name}" for name in SECRETS}
 
 
 @dataclass(frozen=True)
@@ -79,14 +84,21 @@ def test_runs_of_a_group_are_logged_at_the_same_time(sweep: Sweep) -> None:
         assert any(later[0] < earlier[1] for earlier, later in pairwise(spans))
 
 
-def test_workers_are_sent_the_name_and_the_password_only_where_they_log(sweep: Sweep) -> None:
+def test_workers_are_sent_secrets_only_where_they_log(sweep: Sweep) -> None:
     assert any(b"fit_in_worker" in pickled or b"log_in_worker" in pickled for pickled in sweep.sent)
     for value in CREDENTIALS.values():
         assert any(value.encode() in pickled for pickled in sweep.sent) == (sweep.log_from == "executors")
 
 
 @pytest.mark.skipif(not QUICKACK, reason="Linux alone lets a process acknowledge at once")
-def test_each_answer_of_a_server_is_acknowledged_at_once(tracking_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("switch", "expected"), [("", 3), ("true", 3), ("False", 0)])
+def test_each_answer_of_a_server_is_acknowledged_at_once_unless_that_is_switched_off(
+    tracking_server: Server, monkeypatch: pytest.MonkeyPatch, switch: str, expected: int
+) -> None:
+    monkeypatch.setattr(HTTPConnectionPool, "ConnectionCls", HTTPConnection)
+    monkeypatch.setattr(HTTPSConnectionPool, "ConnectionCls", HTTPSConnection)
+    if switch:
+        monkeypatch.setenv(QUICK_ACK, switch)
     acknowledge_at_once()
     options, set_option = list[int](), socket.socket.setsockopt
 
@@ -96,5 +108,24 @@ def test_each_answer_of_a_server_is_acknowledged_at_once(tracking_server: Server
 
     monkeypatch.setattr(socket.socket, "setsockopt", record)
     for _ in range(3):
-        Store(tracking_server.url).client.search_experiments()
-    assert options.count(QUICKACK) == 3
+        assert requests.get(f"{tracking_server.url}/health", timeout=60).ok
+    assert options.count(QUICKACK) == expected
+
+
+def test_workers_log_to_the_workspace_of_the_driver(
+    tmp_path: Path, initialised_database: bytes, session: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "server.db").write_bytes(initialised_database)
+    with server(tmp_path, f"sqlite:///{tmp_path}/server.db", "--enable-workspaces") as started:
+        store = Store(started.url)
+        store.client.create_workspace("birds")
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", started.url)
+        monkeypatch.setenv("MLFLOW_WORKSPACE", "birds")
+        mlflow.set_tracking_uri(started.url)
+        argv = ["--eps=0.5,0.9", "--log_from=executors"]
+        assert run_entry_point(dbscan_sweep.NAME, dbscan_sweep.main, dbscan_sweep.Parameters, argv) == 0
+        mlflow.set_tracking_uri(None)
+        assert Counter(run.info.status for run in store.runs()) == {"FINISHED": 1 + 3 + 6}
+        assert len(store.client.search_logged_models([store.experiment_id])) == 6 + 1
+        monkeypatch.setenv("MLFLOW_WORKSPACE", "default")
+        assert store.runs() == []

@@ -26,10 +26,10 @@ from stores import Steps, Store, empty_store, open_store
 
 from penguins.cli.rules import to_text
 from penguins.project import PROJECT
-from penguins.sweep.resume import logged_models
 from penguins.sweep.router_model import ROUTER
 from penguins.text import format_number
 from penguins.tracking.artifacts import log_dataset
+from penguins.tracking.duplicates import logged_models
 
 ISLANDS, EPS = ("Biscoe", "Dream", "Torgersen"), (0.3, 0.5, 0.7, 0.9, 1.1)
 SWEEP = [sys.executable, str(PROJECT / "steps" / "dbscan_sweep.py"), f"--eps={to_text(EPS)}"]
@@ -63,8 +63,15 @@ def assert_complete(
     assert Counter(names[model.source_run_id] for model in models) == Counter([child for _, child in children] * sweeps)
     for run in finished.values():
         if run.info.run_name == "dbscan_sweep":
-            tables = {"results.csv", "results.json", "clusters.parquet", "cluster_profiles.csv"}
-            assert store.artifacts(run) == {*tables, "metrics_by_eps.png"}
+            tables = {
+                "results.csv",
+                "results.json",
+                "clusters.parquet",
+                "cluster_profiles.csv",
+                "points.parquet",
+                "k_distances.csv",
+            }
+            assert store.artifacts(run) == {*tables, "metrics_by_eps.png", "clusters.png"}
 
 
 def assert_one_line(printed: str, *phrases: str) -> None:

@@ -8,12 +8,16 @@ from typing import Any
 import dbscan_sweep
 import logistic_regression
 import main
+import numpy as np
+import pandas as pd
 import pytest
 import ridge_search
 import spark_logistic_regression
 from input_tables import GOOD_CSV, file, spoiled_table
 from pyspark.sql import SparkSession
 from stores import Steps, Store
+
+from penguins.data import checks
 
 WORKERS = [logistic_regression, ridge_search, spark_logistic_regression, dbscan_sweep]
 # The columns of the good table that play the target, the groups and the features of each step.
@@ -105,6 +109,39 @@ def test_a_table_that_does_not_fit_the_parameters(
     spoiled_table(change).to_parquet("t.parquet")
     assert step(module, **(ROLES[module] | {"data": "t.parquet"} | parameters)) == 2
     assert rule in refusal(store, capfd, module)
+
+
+@pytest.mark.parametrize(
+    ("module", "features", "rule"),
+    [
+        *[(m, "size,text", "The 'features' parameter must name columns that fit into memory") for m in WORKERS[:3]],
+        *[(m, "size,weight", "The 'target' parameter must name a column of classes that fit into memory") for m in CLASSIFIERS],
+    ],
+)
+def test_a_fit_that_would_not_fit_into_memory(
+    store: Store,
+    step: Steps,
+    session: SparkSession,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    module: ModuleType,
+    features: str,
+    rule: str,
+) -> None:
+    spoiled_table("").assign(text=["red", "green", "blue"] * 20).to_parquet("t.parquet")
+    monkeypatch.setattr(checks, "LARGEST_FIT_BYTES", 1 << 10)
+    assert step(module, **(ROLES[module] | {"data": "t.parquet", "features": features})) == 2
+    assert rule in refusal(store, capfd, module)
+
+
+def test_twenty_thousand_classes_of_two_rows_are_refused_before_the_fit(
+    store: Store, step: Steps, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pd.DataFrame({"size": np.arange(40_000) / 7, "kind": [f"k{row // 2}" for row in range(40_000)]}).to_parquet("t.parquet")
+    assert step(logistic_regression, data="t.parquet", target="kind", test_size=0.5) == 2
+    assert "which has 20000: the fit would take 11.9 GiB, and may take 4. Group rare" in refusal(
+        store, capfd, logistic_regression
+    )
 
 
 @pytest.mark.parametrize("module", [main, *WORKERS])

@@ -4,6 +4,7 @@ from types import ModuleType
 
 import dbscan_sweep
 import pytest
+import report
 import score
 from step_modules import STEPS
 
@@ -67,6 +68,9 @@ def bad_parameters(module: ModuleType) -> list[tuple[str, str, str]]:
     return [(one.name, text, one.rule.phrase) for one in declared for text in bad_texts(one)]
 
 
+REQUIRED = {score: {"model_uri": "models:/m-1"}, report: {"run_id": "abc"}}
+
+
 def test_there_are_many_kinds_of_bad_parameters() -> None:
     assert sum(len(bad_parameters(module)) for module in STEPS) > 400
 
@@ -75,7 +79,7 @@ def test_there_are_many_kinds_of_bad_parameters() -> None:
 def test_each_parameter_that_breaks_its_rule_is_refused_with_the_parameter_the_rule_and_the_value(module: ModuleType) -> None:
     for name, text, phrase in bad_parameters(module):
         with pytest.raises(InputError) as refusal:
-            parse_parameters(module.Parameters, {"model_uri": "models:/m-1", name: text} if module is score else {name: text})
+            parse_parameters(module.Parameters, REQUIRED.get(module, {}) | {name: text})
         beginning, _, end = str(refusal.value).partition(quote(text))
         assert beginning == f"The {name!r} parameter must be {phrase}. Got "
         assert end.startswith(": ") if name == "read" else end == " instead."
@@ -83,7 +87,7 @@ def test_each_parameter_that_breaks_its_rule_is_refused_with_the_parameter_the_r
         assert one_line(refusal.value) == str(refusal.value)
 
 
-@pytest.mark.parametrize("module", [module for module in STEPS if module is not score])
+@pytest.mark.parametrize("module", [module for module in STEPS if "seed" in declared_parameters(module.Parameters)])
 @pytest.mark.parametrize("text", ["", "-1", "x\ny", "\x1b[2J", "\0", "9" * 5000])
 def test_a_script_answers_a_bad_parameter_in_one_line(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, module: ModuleType, text: str

@@ -9,14 +9,13 @@ import kmeans_sweep
 import numpy as np
 import pandas as pd
 import pytest
+from heartbeats import DEAD, set_heartbeat
 from mlflow.entities import Run
 from pyspark.sql import SparkSession
 from sklearn.cluster import DBSCAN, HDBSCAN, KMeans
 from sklearn.preprocessing import StandardScaler
 from stores import SEED_ROWS, Steps, Store
 from sweeps import FEATURES, ISLANDS, results
-
-from penguins.resume.heartbeat import PROCESS
 
 UNTIDY = {"data": "t.csv", "group_by": "site", "features": "x,y", "eps": "0.3,0.5,0.8", "id": "name,code"}
 SHARED = ["row", "name", "code", "site", "eps", "cluster", "is_core"]
@@ -174,7 +173,7 @@ def test_a_resumed_sweep_gives_back_the_clusters_of_the_groups_that_it_takes_ove
     sweep = store.only("dbscan_sweep")
     before = clusters_of(store, sweep), profiles_of(store, sweep)
     store.client.update_run(sweep.info.run_id, status="RUNNING")
-    store.client.set_tag(sweep.info.run_id, PROCESS, "999999999 0.00")
+    set_heartbeat(store.client, sweep.info.run_id, DEAD)
     group = store.only(ISLANDS[1])
     store.client.set_terminated(group.info.run_id, "KILLED")
     assert step(dbscan_sweep, eps="0.5,0.9,1.1", resume="true") == 0

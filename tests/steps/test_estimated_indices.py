@@ -3,14 +3,12 @@
 import dbscan_sweep
 import pandas as pd
 import pytest
+from heartbeats import DEAD, set_heartbeat
 from mlflow.entities import Run
 from pyspark.sql import SparkSession
 from stores import Steps, Store
 from sweeps import ISLANDS, results
 
-from penguins.resume.heartbeat import PROCESS
-
-DEAD_PROCESS = "999999999 0.00"
 LINE = "estimated on a sample: indices of 2 values in 1 of 3 groups, for example dbcv: on 100 of "
 
 
@@ -54,7 +52,7 @@ def test_an_estimate_is_in_the_table_on_the_runs_and_on_the_terminal_also_after_
             assert store.only(f"Biscoe-eps{row.eps}").data.tags["estimated"] == row.estimated
     store.client.update_run(store.children(dead)["Dream"].info.run_id, status="RUNNING")
     store.client.update_run(dead.info.run_id, status="RUNNING")
-    store.client.set_tag(dead.info.run_id, PROCESS, DEAD_PROCESS)
+    set_heartbeat(store.client, dead.info.run_id, DEAD)
     for message in ("resume: 2 of 3 groups are taken over", "nothing is left to do"):
         assert step(dbscan_sweep, **parameters, resume=True) == 0
         printed = capfd.readouterr().out

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import ridge_search
 import spark_logistic_regression
+from hostile_names import HOSTILE
 from mlflow.entities import Run
 from pyspark.sql import SparkSession
 from stores import Steps, Store
@@ -23,20 +24,6 @@ from penguins.data.csv_file import MISSING
 from penguins.tracking.artifacts import load_sklearn_model
 from penguins.tracking.store import child_runs
 
-HOSTILE = [
-    "../../x", "/etc/passwd", "a/b", "..", ".", "C:\\x", "file:///x",
-    "<script>alert(1)</script>", "'; drop table runs; --", "$(touch x)",
-    "`touch x`", "; touch x", "| touch x", "&& touch x", "line\nbreak",
-    "return\rhere", "both\r\nends", "tab\there", "\x1b[2Jescape",
-    "x" * 5000, "x" * 5001, "y" * 6001, "y" * 6002, "🐧", "👩‍👩‍👧", "שלום",
-    "\u202eright to left", "a", "A", "á", "a\u0301", "ﬁ", "fi", "ı", "I",
-    "i", " leading", "trailing ", "  ", "007", "7", "7.0", "1e3", "-1",
-    "inf", "0x10", "NA", "null", "None", "true", "back`tick", "``",
-    "dot.ted", "a.b.c", "*", '"double"', "'single'", "100%", "%s",
-    "%(x)s", "{brace}", "{0}", "$x$", "$\\frac$", "_underscore", "__THIS__",
-    "${HOME}", "=1+1", "@x", "#comment", "a,b", "[a, b]", "--seed", "-P",
-    "group", "eps_", "feature_0", "order", "index", "\\", "\\n",
-]  # fmt: skip
 ONLY_IN_PARQUET = ["", "\0", "null\0byte"]
 # A name of a column stands in a parameter, and is therefore not blank.
 COLUMN_NAMES = [name for name in HOSTILE if name.strip()] + ["${x}.y", "${env:HOME}", "__THIS__.*"]

@@ -1,5 +1,6 @@
 """Is it male or female? The run of the step, and its numbers against scikit-learn called plainly."""
 
+from collections import Counter
 from pathlib import Path
 
 import logistic_regression
@@ -10,7 +11,7 @@ import pytest
 from sklearn.compose import make_column_transformer
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_score
+from sklearn.metrics import auc, f1_score, precision_score, recall_score, roc_auc_score, roc_curve
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -33,7 +34,7 @@ def test_its_run_has_the_metrics_artifacts_and_dataset_of_the_interface(
     assert run.data.tags["target"] == "sex"
     assert run.data.metrics["n_rows"] == 333
     assert run.data.metrics["n_rows_left_out"] == 11
-    assert store.artifacts(run) == {"roc_plot.png", "conf_matrix.png"}
+    assert store.artifacts(run) == {"roc_plot.png", "conf_matrix.png", "roc_curve.csv", "conf_matrix.csv", "coefficients.csv"}
     assert [used.dataset.name for used in run.inputs.dataset_inputs] == ["penguins"]
     printed, noise = capsys.readouterr()
     assert f"eval_acc: {run.data.metrics['eval_acc']:.4g}" in printed
@@ -78,6 +79,58 @@ def test_more_than_two_classes_are_scored_one_against_the_rest(store: Store, ste
     for name, function in (("precision", precision_score), ("recall", recall_score), ("f1", f1_score)):
         assert run.data.metrics[name] == pytest.approx(function(y_eval, predicted, average="macro", zero_division=0))
     assert "positive_class" not in run.data.tags
+
+
+def test_its_tables_are_those_of_a_plain_pipeline_on_the_rows_held_out(store: Store, step: Steps) -> None:
+    assert step(logistic_regression, test_size=0.3, seed=7) == 0
+    run = store.only("logistic_regression")
+    penguins = pd.read_csv(SEED_ROWS).dropna()
+    X, y = penguins[[*NUMBERS, "island", "species"]], penguins["sex"]
+    X_train, X_eval, y_train, y_eval = train_test_split(X, y, test_size=0.3, random_state=7, stratify=y)
+    encoder = make_column_transformer((StandardScaler(), NUMBERS), (OneHotEncoder(), ["island", "species"]))
+    plain = make_pipeline(encoder, LogisticRegression(max_iter=1000)).fit(X_train, y_train)
+
+    coefficients = pd.read_csv(store.artifact(run, "coefficients.csv"))
+    assert list(coefficients) == ["class", "feature", "coefficient"]
+    assert set(coefficients["class"]) == {"MALE"}
+    islands, species = ("Biscoe", "Dream", "Torgersen"), ("Adelie", "Chinstrap", "Gentoo")
+    categories = [f"island={name}" for name in islands] + [f"species={name}" for name in species]
+    assert coefficients["feature"].tolist() == ["(intercept)", *NUMBERS, *categories]
+    assert coefficients["coefficient"].tolist() == pytest.approx([*plain[-1].intercept_, *plain[-1].coef_[0]], rel=1e-6)
+
+    confusion = pd.read_csv(store.artifact(run, "conf_matrix.csv"))
+    assert list(confusion) == ["true", "predicted", "n"]
+    counts = Counter(zip(y_eval, plain.predict(X_eval), strict=True))
+    assert confusion.set_index(["true", "predicted"])["n"].to_dict() == dict(counts)
+
+    curve = pd.read_csv(store.artifact(run, "roc_curve.csv"))
+    assert list(curve) == ["class", "false_positive_rate", "true_positive_rate", "threshold"]
+    assert set(curve["class"]) == {"MALE"}
+    false_positive, true_positive, thresholds = roc_curve(y_eval == "MALE", plain.predict_proba(X_eval)[:, 1])
+    assert curve["false_positive_rate"].tolist() == pytest.approx(false_positive)
+    assert curve["true_positive_rate"].tolist() == pytest.approx(true_positive)
+    assert curve["threshold"].tolist() == pytest.approx(thresholds, rel=1e-6)
+
+
+def test_its_tables_have_every_class_where_there_are_more_than_two(store: Store, step: Steps) -> None:
+    assert step(logistic_regression, target="island", features=["bill_depth_mm", "species"], encoding="ordinal") == 0
+    run = store.only("logistic_regression")
+    coefficients = pd.read_csv(store.artifact(run, "coefficients.csv"))
+    names = ["(intercept)", "bill_depth_mm", "species"]
+    islands = ["Biscoe", "Dream", "Torgersen"]
+    assert list(zip(coefficients["class"], coefficients["feature"], strict=True)) == [
+        (island, name) for island in islands for name in names
+    ]
+    model = mlflow.sklearn.load_model(store.model_uri(run))
+    expected = np.column_stack([model[-1].intercept_, model[-1].coef_]).ravel().tolist()
+    assert coefficients["coefficient"].tolist() == pytest.approx(expected, rel=1e-12)
+    curve = pd.read_csv(store.artifact(run, "roc_curve.csv"))
+    assert curve["class"].unique().tolist() == islands
+    areas = [auc(of_class["false_positive_rate"], of_class["true_positive_rate"]) for _, of_class in curve.groupby("class")]
+    assert np.mean(areas) == pytest.approx(run.data.metrics["auc_score"], abs=1e-3)
+    confusion = pd.read_csv(store.artifact(run, "conf_matrix.csv"))
+    right = confusion.loc[confusion["true"] == confusion["predicted"], "n"].sum()
+    assert right / confusion["n"].sum() == run.data.metrics["eval_acc"]
 
 
 def test_a_rare_class_is_found_with_balanced_weights_and_the_baseline_shows_that_accuracy_says_little(
@@ -141,3 +194,5 @@ def test_classes_that_are_numbers_stay_numbers_and_are_called_by_their_shortest_
     run = store.only("logistic_regression")
     assert mlflow.sklearn.load_model(store.model_uri(run)).classes_.tolist() == [0, 1]
     assert run.data.tags["positive_class"] == "1"
+    assert set(pd.read_csv(store.artifact(run, "coefficients.csv"), dtype=str)["class"]) == {"1"}
+    assert set(pd.read_csv(store.artifact(run, "conf_matrix.csv"), dtype=str)["true"]) == {"0", "1"}

@@ -1,5 +1,6 @@
 """`main` without its steps: which of them it runs, and which parameters they get."""
 
+from pathlib import Path
 from typing import Any
 
 import main
@@ -7,6 +8,8 @@ import pandas as pd
 import pytest
 from step_modules import BY_NAME
 from stores import Steps, Store
+
+from penguins.errors import InputError
 
 ALL = tuple(sorted(name for name, step in main.EXPERIMENTS.items() if step.in_all))
 ENTRIES: dict[str, dict[str, Any]] = {
@@ -28,12 +31,18 @@ TARGET = {"test_size": "0.3", "target": "kind"}
         (("kmeans_sweep",), "penguins", {}, ("kmeans_sweep",)),
         (("all", "kmeans_sweep"), "penguins", {}, tuple(sorted([*ALL, "kmeans_sweep"]))),
         (("all",), "t.csv", {"kmeans_sweep": {}}, ("kmeans_sweep",)),
+        (("report", "ridge_search"), "penguins", {}, ("ridge_search",)),
     ],
 )
 def test_the_steps_are_those_asked_for_else_of_the_configuration_of_a_table_of_ones_own_else_all(
     steps: tuple[str, ...], data: str, config: dict[str, object], expected: tuple[str, ...]
 ) -> None:
     assert sorted(main.chosen_steps(main.Parameters(steps=steps, data=data), config)) == list(expected)
+
+
+def test_a_report_alone_has_nothing_to_report_on() -> None:
+    with pytest.raises(InputError, match="'steps' parameter must name an experiment beside report"):
+        main.chosen_steps(main.Parameters(steps=("report",)), {})
 
 
 @pytest.mark.parametrize(
@@ -56,24 +65,11 @@ def test_a_step_gets_the_parameters_of_main_that_it_takes_and_no_other_steps_con
 
 
 def test_main_knows_every_other_step_runs_the_four_and_starts_the_longest_first() -> None:
-    assert set(main.EXPERIMENTS) == set(BY_NAME) - {"main", "score"}
+    assert set(main.EXPERIMENTS) == set(BY_NAME) - {"main", "score", "report"}
     assert set(ALL) >= {"dbscan_sweep", "logistic_regression", "ridge_search", "spark_logistic_regression"}
     assert not set(ALL) & {"hdbscan_sweep", "kmeans_sweep"}
     assert main.chosen_steps(main.Parameters(), {})[0] == "dbscan_sweep"
     assert all(step.headline for step in main.EXPERIMENTS.values())
-
-
-def test_the_summary_has_a_row_for_each_step_in_alphabetical_order() -> None:
-    results = [
-        main.StepResult("ridge_search", "1", "FINISHED", 1.26, -0.5, ""),
-        main.StepResult("dbscan_sweep", "", "FAILED", 0.0, None, "why"),
-    ]
-    table = main.summary(results)
-    assert list(table.columns) == ["step", "run", "status", "duration", "headline_metric", "value"]
-    assert table["step"].tolist() == ["dbscan_sweep", "ridge_search"]
-    assert table["headline_metric"].tolist() == ["groups_with_best_eps", "best_cv_score"]
-    assert table["duration"].tolist() == [0.0, 1.3]
-    assert pd.isna(table["value"].tolist()[0])
 
 
 def test_a_step_that_would_refuse_its_parameters_stops_main_before_any_step_starts(
@@ -86,3 +82,18 @@ def test_a_step_that_would_refuse_its_parameters_stops_main_before_any_step_star
     assert why.endswith("as in ridge_search: {…}, or name other steps in 'steps'.\n")
     [run] = store.runs()
     assert (run.info.run_name, run.info.status) == ("main", "FAILED")
+
+
+@pytest.mark.parametrize("where", ["command line", "config"])
+def test_parameters_that_no_command_line_takes_are_refused_before_any_step_starts(
+    store: Store, step: Steps, capfd: pytest.CaptureFixture[str], where: str
+) -> None:
+    many = [1 + number / 1e6 for number in range(1, 15_000)]
+    Path("long.yaml").write_text(f"ridge_search: {{alphas: {many}}}\n")
+    given: dict[str, Any] = {"config": "long.yaml"} if where == "config" else {"alphas": many}
+    assert step(main, steps="ridge_search", **given) == 2
+    why = capfd.readouterr().err.splitlines()[-1]  # MLflow says before that it logs the beginning of a long parameter
+    assert why.startswith("error: The 'alphas' parameter must be short enough for a command line: quoted for the shell, the ")
+    assert why.endswith("give fewer or shorter values.")
+    [run] = store.runs()
+    assert (run.info.run_name, run.info.status, f"error: {run.data.tags['error']}") == ("main", "FAILED", why)

@@ -5,15 +5,19 @@ import main
 import mlflow
 import pandas as pd
 import pytest
+from heartbeats import DEAD, set_heartbeat
 from mlflow.entities import Run
+from mlflow.utils.mlflow_tags import MLFLOW_SOURCE_NAME
 from stores import SEED_ROWS, Steps, Store
 
 from penguins.resume.fingerprint import Fingerprint, content_digest, step_fingerprint
-from penguins.resume.heartbeat import PROCESS
+from penguins.resume.recovery import GRACE
 from penguins.resume.step_run import record_fingerprint, step_run
+from penguins.tracking.summary import StepResult
 
 STEPS = ("logistic_regression", "ridge_search")
 DIGEST = content_digest(SEED_ROWS)
+ENTRY_POINT = "mlflow.project.entryPoint"
 
 
 @pytest.fixture
@@ -21,17 +25,17 @@ def steps_run(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The steps that were run, each of which finishes at once."""
     names: list[str] = []
 
-    def run_step(name: str, texts: dict[str, str], parent: Run, env_manager: str) -> main.StepResult:
+    def run_step(name: str, texts: dict[str, str], parent: Run, env_manager: str) -> StepResult:
         names.append(name)
         run = store.client.create_run(parent.info.experiment_id, run_name=name)
-        return main.StepResult(name, run.info.run_id, "FINISHED", 1.0, 1.0, "")
+        return StepResult(name, run.info.run_id, "FINISHED", 1.0, 1.0, "")
 
     monkeypatch.setattr(main, "run_step", run_step)
     return names
 
 
 def test_main_takes_over_the_steps_that_finished_and_runs_the_others(
-    store: Store, step: Steps, steps_run: list[str], capfd: pytest.CaptureFixture[str]
+    store: Store, step: Steps, steps_run: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with step_run("main", main.Parameters(steps=STEPS), DIGEST) as run:
         with mlflow.start_run(nested=True, experiment_id=run.info.experiment_id, run_name="logistic_regression") as done:
@@ -41,8 +45,14 @@ def test_main_takes_over_the_steps_that_finished_and_runs_the_others(
             mlflow.set_tags(Fingerprint("ridge_search", {}, "", "").tags())
     for one in (run, cut):
         store.client.update_run(one.info.run_id, status="RUNNING")
-    store.client.set_tag(run.info.run_id, PROCESS, "999999999 0.00")
+    set_heartbeat(store.client, run.info.run_id, DEAD)
+    monkeypatch.setenv(GRACE, "0")
+    source = {MLFLOW_SOURCE_NAME: run.data.tags[MLFLOW_SOURCE_NAME]}
+    began = [
+        store.client.create_run(run.info.experiment_id, tags={ENTRY_POINT: name} | source) for name in ("main", "ridge_search")
+    ]
     assert step(main, steps=STEPS, resume=True) == 0
+    assert [store.client.get_run(one.info.run_id).info.status for one in began] == ["KILLED", "KILLED"]
     assert steps_run == ["ridge_search"]
     assert f"logistic_regression: finished before, by the run {done.info.run_id}" in capfd.readouterr().out
     resumed = store.only_finished("main")
@@ -63,15 +73,21 @@ def test_a_main_that_has_nothing_to_resume_starts_afresh_and_says_so(
     assert "resume: starts afresh: no unfinished run has this fingerprint" in capfd.readouterr().out
 
 
-def test_a_finished_main_leaves_no_second_run(store: Store, step: Steps, steps_run: list[str]) -> None:
+def test_a_finished_main_leaves_no_second_run_except_one_of_mlflow_run_that_names_it(
+    store: Store, step: Steps, steps_run: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert step(main, steps="logistic_regression") == 0
     [child] = [run for run in store.runs() if run.info.run_name == "logistic_regression"]
     tags = step_fingerprint("logistic_regression", logistic_regression.Parameters(), DIGEST).tags()
     for name, text in tags.items():
         store.client.set_tag(child.info.run_id, name, text)
     store.client.set_terminated(child.info.run_id, "FINISHED")
-    before = {run.info.run_id for run in store.runs()}
+    before, finished = {run.info.run_id for run in store.runs()}, store.only("main").info.run_id
     steps_run.clear()
-    assert step(main, steps="logistic_regression", resume=True) == 0
+    opened = store.client.create_run(child.info.experiment_id, tags={ENTRY_POINT: "main"}).info.run_id
+    for run_id in (opened, ""):
+        monkeypatch.setenv("MLFLOW_RUN_ID", run_id)
+        assert step(main, steps="logistic_regression", resume=True) == 0
     assert steps_run == []
-    assert {run.info.run_id for run in store.runs()} == before
+    assert {run.info.run_id for run in store.runs()} == before | {opened}
+    assert store.client.get_run(opened).data.tags["finished_by"] == finished

@@ -29,7 +29,7 @@ print(json.dumps([mlflow.pyfunc.load_model(uri).predict(rows).tolist() for uri i
 print([name for name in sys.modules if name == "penguins" or name.startswith("penguins.")])
 """
 
-TABLES = {"results.csv", "results.json", "clusters.parquet", "cluster_profiles.csv"}
+TABLES = {"results.csv", "results.json", "clusters.png", "clusters.parquet", "cluster_profiles.csv", "points.parquet"}
 
 
 def island(name: str) -> pd.DataFrame:
@@ -72,7 +72,7 @@ def test_kmeans_logs_a_run_for_each_island_and_number_with_its_metrics_and_model
 def test_hdbscan_logs_proposed_sizes_for_each_island_and_min_samples(store: Store, step: Steps) -> None:
     assert step(hdbscan_sweep, min_cluster_size="auto:4", min_samples="3,5") == 0
     sweep = store.only("hdbscan_sweep")
-    assert store.artifacts(sweep) == {*TABLES, "metrics_by_min_cluster_size.png"}
+    assert store.artifacts(sweep) == {*TABLES, "k_distances.csv", "metrics_by_min_cluster_size.png"}
     table = results(store, sweep)
     assert table["min_cluster_size"].dtype == table["min_samples"].dtype == np.int64
     for name, group in store.children(sweep).items():

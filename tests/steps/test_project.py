@@ -177,6 +177,57 @@ def test_every_pin_of_the_lock_is_exact_and_names_no_host() -> None:
     assert "://" not in (PROJECT / "requirements.lock").read_text()
 
 
+def hashed_requirements() -> dict[str, list[tuple[Requirement, list[str]]]]:
+    """Return the requirements in requirements-hashed.txt by package, each with its hashes."""
+    found: dict[str, list[tuple[Requirement, list[str]]]] = {}
+    text = (PROJECT / "requirements-hashed.txt").read_text().replace("\\\n", "")
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            pin, *hashes = line.split(" --hash=")
+            requirement = Requirement(pin.strip())
+            found.setdefault(canonicalize_name(requirement.name), []).append((requirement, [one.strip() for one in hashes]))
+    return found
+
+
+def test_the_hashed_versions_are_those_of_the_lock_for_the_same_systems() -> None:
+    locked, hashed = requirements("requirements.lock"), hashed_requirements()
+    assert set(requirements("requirements.txt")) <= set(hashed)
+    for name, pins in hashed.items():
+        assert [(str(pin.specifier), pin.marker) for pin, _ in pins] == [
+            (str(pin.specifier), pin.marker) for pin in locked[name]
+        ]
+
+
+def test_every_hashed_version_has_a_hash_and_names_no_host() -> None:
+    for pins in hashed_requirements().values():
+        for pin, hashes in pins:
+            assert pin.url is None
+            assert hashes, pin
+            for one in hashes:
+                assert re.fullmatch(r"sha256:[0-9a-f]{64}", one), pin
+    assert "://" not in (PROJECT / "requirements-hashed.txt").read_text()
+
+
+def test_the_hashed_versions_are_complete() -> None:
+    """As pip would say at its installation, for this Python on this system."""
+    hashed = {
+        name for name, pins in hashed_requirements().items() for pin, _ in pins if pin.marker is None or pin.marker.evaluate()
+    }
+    extras = {name: extra for name, [pin] in requirements("requirements.txt").items() for extra in pin.extras}
+    for name in hashed:
+        for text in distribution(name).requires or []:
+            needed = Requirement(text)
+            if needed.marker is None or needed.marker.evaluate({"extra": extras.get(name, "")}):
+                assert canonicalize_name(needed.name) in hashed, f"{name} needs {text}"
+
+
+def test_the_hashed_versions_are_written_with_the_lock_and_checked_for_vulnerabilities() -> None:
+    assert "requirements-hashed.txt" in (PROJECT / ".ci" / "lock").read_text()
+    workflow = yaml.safe_load((PROJECT / ".github" / "workflows" / "ci.yml").read_text())
+    commands = [step.get("run", "") for step in workflow["jobs"]["audit"]["steps"]]
+    assert "pip-audit --require-hashes --disable-pip -r requirements-hashed.txt" in commands
+
+
 def test_the_installed_versions_are_those_of_the_lock() -> None:
     installed = {canonicalize_name(package.name): package.version for package in distributions()}
     others = {"pip", "setuptools", "wheel"}  # those of the Python that made the environment
@@ -220,8 +271,37 @@ def test_the_bundled_penguins_are_those_of_their_package_in_the_order_of_seaborn
 
 
 def test_no_document_holds_a_placeholder() -> None:
-    for path in [*PROJECT.glob("*.md"), *PROJECT.glob("docs/*.md"), *PROJECT.glob("benchmarks/*.md")]:
+    for path in DOCUMENTS:
         assert not re.search(r"@[A-Z]+@", path.read_text()), path
+
+
+DOCUMENTS = [*PROJECT.glob("*.md"), *PROJECT.glob("docs/*.md"), *PROJECT.glob("benchmarks/*.md")]
+
+
+def anchors(path: Path) -> set[str]:
+    """Return the anchors of the headings of a document, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(PROJECT)))
+def test_every_link_between_the_documents_leads_somewhere(path: Path) -> None:
+    for target, anchor in re.findall(r"\]\((?!\w+:)([^)#\s]*)#?([^)\s]*)\)", path.read_text(encoding="utf-8")):
+        linked = (path.parent / target).resolve() if target else path
+        assert linked.exists(), target
+        assert not anchor or anchor in anchors(linked), f"{target}#{anchor}"
+
+
+def test_the_list_of_documents_has_them_all() -> None:
+    linked = set(re.findall(r"\]\(([\w.-]+)\)", (PROJECT / "docs" / "README.md").read_text(encoding="utf-8")))
+    assert linked == {path.name for kind in ("*.md", "*.py") for path in (PROJECT / "docs").glob(kind)} - {"README.md"}
+
+
+def test_the_pictures_of_the_documents_are_small_and_used() -> None:
+    text = "".join(path.read_text(encoding="utf-8") for path in DOCUMENTS)
+    for path in (PROJECT / "docs" / "pictures").iterdir():
+        assert path.stat().st_size < 300_000, path
+        assert f"pictures/{path.name})" in text
 
 
 @pytest.mark.parametrize("path", [PROJECT / "README.md", *(PROJECT / "docs").glob("*.md")], ids=lambda path: path.name)

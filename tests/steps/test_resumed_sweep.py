@@ -13,23 +13,24 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+from heartbeats import ALIVE, DEAD, set_heartbeat
 from mlflow.entities import Run
 from pyspark.sql import SparkSession
 from stores import SEED_ROWS, Steps, Store
 from sweeps import ISLANDS, fill_store, finished_sweep, results
 
-from penguins.resume.heartbeat import PROCESS, process_id
+from penguins.resume.heartbeat import CLAIMED_BY
+from penguins.resume.recovery import GRACE
 from penguins.sweep import driver
 from penguins.sweep.context import SweepContext
 
 EPS = "0.5,0.9"
-DEAD_PROCESS = "999999999 0.00"
 
 
 def die(store: Store, run: Run) -> Run:
     """Leave a run as a process does that was killed: open, with the name of a process that is gone."""
     store.client.update_run(run.info.run_id, status="RUNNING")
-    store.client.set_tag(run.info.run_id, PROCESS, DEAD_PROCESS)
+    set_heartbeat(store.client, run.info.run_id, DEAD)
     return store.client.get_run(run.info.run_id)
 
 
@@ -164,8 +165,9 @@ def test_of_a_sweep_that_died_before_its_end_nothing_is_computed_again(
     store: Store, step: Steps, dead: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     forbid_computing(monkeypatch)
+    monkeypatch.setenv(GRACE, "0")
     only_began = store.client.create_run(dead.info.experiment_id, tags={"mlflow.project.entryPoint": "dbscan_sweep"})
-    store.client.log_param(only_began.info.run_id, "eps", "'0.5, 0.9'")
+    store.client.log_param(only_began.info.run_id, "eps", EPS)
     assert step(dbscan_sweep, eps=EPS, resume=True) == 0
     assert require_whole(store).data.metrics["groups_with_best_eps"] == 3
     assert store.client.get_run(only_began.info.run_id).info.status == "KILLED", "its process died before it could do more"
@@ -184,14 +186,40 @@ def test_a_resumed_sweep_that_dies_is_resumed_itself(store: Store, step: Steps, 
 def test_a_finished_sweep_is_shown_again_and_nothing_is_added(
     store: Store, step: Steps, finished: Run, original: tuple[Store, str], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    only_began = store.client.create_run(finished.info.experiment_id, tags={"mlflow.project.entryPoint": "dbscan_sweep"})
-    store.client.log_param(only_began.info.run_id, "eps", EPS)
     assert step(dbscan_sweep, eps=EPS, resume=True) == 0
     printed = capfd.readouterr().out
     assert f"the run {finished.info.run_id} has finished this work: nothing is left to do" in printed
-    assert original[1] in printed
+    results_before, _, commands_before = original[1].partition("look at it:")  # which is another store
+    assert results_before in printed
+    assert commands_before.partition("next:")[2] in printed
     assert require_whole(store).info.run_id == finished.info.run_id
-    assert store.client.get_run(only_began.info.run_id).info.status == "KILLED"
+
+
+def test_under_mlflow_run_a_run_that_finds_nothing_to_do_stays_and_is_not_taken_for_the_work(
+    store: Store, step: Steps, finished: Run, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    opened = store.client.create_run(finished.info.experiment_id, tags={"mlflow.project.entryPoint": "dbscan_sweep"})
+    for run_id in (opened.info.run_id, ""):
+        monkeypatch.setenv("MLFLOW_RUN_ID", run_id)
+        assert step(dbscan_sweep, eps=EPS, resume=True) == 0
+        assert f"the run {finished.info.run_id} has finished this work: nothing is left to do" in capfd.readouterr().out
+    stays = store.client.get_run(opened.info.run_id)
+    assert (stays.info.status, stays.data.tags["finished_by"]) == ("FINISHED", finished.info.run_id)
+    store.client.delete_run(opened.info.run_id)
+    assert require_whole(store).info.run_id == finished.info.run_id
+
+
+def test_a_grace_period_that_is_no_number_ends_a_resume_before_it_changes_a_run(
+    store: Store, step: Steps, dead: Run, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(GRACE, "ten")
+    assert step(dbscan_sweep, eps=EPS, resume=True) == 2
+    assert capfd.readouterr().err == (
+        "error: The environment variable PENGUINS_GRACE_S must be a number of seconds, 0 or more. Got 'ten' instead.\n"
+    )
+    left = store.client.get_run(dead.info.run_id)
+    assert left.info.status == "RUNNING"
+    assert CLAIMED_BY not in left.data.params
 
 
 def test_without_resume_a_dead_sweep_is_left_as_it_is(store: Store, step: Steps, dead: Run) -> None:
@@ -259,7 +287,7 @@ def test_where_the_data_lie_makes_no_other_work(store: Store, step: Steps, capfd
 def test_a_sweep_that_is_alive_is_not_taken_over(
     store: Store, step: Steps, dead: Run, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    store.client.set_tag(dead.info.run_id, PROCESS, process_id())
+    set_heartbeat(store.client, dead.info.run_id, ALIVE)
     assert step(dbscan_sweep, eps=EPS, resume=True) == 1
     assert f"The run {dead.info.run_id} does this work and is alive (process" in capfd.readouterr().err
     assert store.client.get_run(dead.info.run_id).info.status == "RUNNING"

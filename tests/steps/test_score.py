@@ -177,7 +177,14 @@ def test_the_metrics_are_those_of_the_rows_with_a_target_wherever_they_are_compu
         expected.pop("auc_score")  # a UDF gives no probabilities
     found = {key: value for key, value in run.data.metrics.items() if not key.startswith("n_rows")}
     assert found == pytest.approx(expected)
-    assert ("conf_matrix.png" in store.artifacts(run)) == (name in ("classifier", "spark"))
+    has_classes = name in ("classifier", "spark")
+    assert ({"conf_matrix.png", "conf_matrix.csv"} & store.artifacts(run) != set()) == has_classes
+    if has_classes:
+        confusion = pd.read_csv(store.artifact(run, "conf_matrix.csv"))
+        assert list(confusion) == ["true", "predicted", "n"]
+        assert (confusion["n"].sum(), confusion["n"].min() > 0) == (len(rows), True)
+        right = confusion.loc[confusion["true"] == confusion["predicted"], "n"].sum()
+        assert right / len(rows) == pytest.approx(expected["eval_acc"])
     n_complete = int(table[columns].notna().all(axis="columns").sum())  # without a target, too
     assert run.data.metrics["n_rows"] == n_complete
     assert len(predictions(store, run)) == 344

@@ -6,17 +6,15 @@ import dbscan_sweep
 import numpy as np
 import pandas as pd
 import pytest
+from heartbeats import DEAD, set_heartbeat
 from mlflow.entities import Run
 from pyspark.sql import SparkSession
 from stores import Steps, Store
 from sweeps import results
 
-from penguins.resume.heartbeat import PROCESS
-
 KEYS = [("a", "2"), ("a", "10"), ("NA", "2"), ("NA", "10")]
 NAMES = [f"{site}, {month}" for site, month in KEYS]
 SORTED_NAMES = ["NA, 2", "NA, 10", "a, 2", "a, 10"]
-DEAD_PROCESS = "999999999 0.00"
 
 
 def months() -> pd.DataFrame:
@@ -39,7 +37,7 @@ PARAMETERS = {"data": "t.csv", "group_by": "site,month", "features": "size", "ep
 def die(store: Store, run: Run) -> None:
     """Leave a run as a process does that was killed."""
     store.client.update_run(run.info.run_id, status="RUNNING")
-    store.client.set_tag(run.info.run_id, PROCESS, DEAD_PROCESS)
+    set_heartbeat(store.client, run.info.run_id, DEAD)
 
 
 @pytest.mark.parametrize("log_from", ["driver", "executors"])

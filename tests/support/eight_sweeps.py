@@ -10,9 +10,8 @@ import warnings
 from collections.abc import Sequence
 
 import dbscan_sweep
-import matplotlib.pyplot  # noqa: F401  # a sweep imports these when it needs them
+import matplotlib.pyplot  # noqa: F401  # a sweep imports it when it needs it
 import mlflow
-import seaborn  # noqa: F401
 
 from penguins.cli.script import run_entry_point
 from penguins.spark.session import spark_session

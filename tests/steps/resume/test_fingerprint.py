@@ -15,6 +15,7 @@ from penguins.resume.fingerprint import fingerprint_from_texts, step_fingerprint
 IRRELEVANT = {"data", "env_manager", "log_from", "resume", "spark", "experiment"}
 # Other values for parameters whose rule is a pattern.
 TEXTS = {
+    "run_id": "other",
     "data": "other.csv",
     "spark": "local[1]",
     "config": "other.yaml",
@@ -40,7 +41,14 @@ def _same_code(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def with_named_columns(module: Any) -> Any:
     """Return the defaults of a step with names of columns in place of `auto`."""
-    columns = {"model_uri": "models:/m-1", "data": "own.csv", "target": "kind", "features": ("a", "b"), "group_by": ("g",)}
+    columns = {
+        "model_uri": "models:/m-1",
+        "run_id": "abc",
+        "data": "own.csv",
+        "target": "kind",
+        "features": ("a", "b"),
+        "group_by": ("g",),
+    }
     return module.Parameters(**{name: columns[name] for name in columns.keys() & declared_parameters(module.Parameters)})
 
 

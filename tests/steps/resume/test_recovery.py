@@ -1,21 +1,20 @@
 """Recovery: which runs are stale, who may claim them, and how they end."""
 
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
 
-import dbscan_sweep
 import pytest
+from heartbeats import ALIVE, DEAD, set_heartbeat
 from mlflow.entities import Run
-from servers import environment
 from stores import Store
 
-from penguins.errors import WorkError
-from penguins.resume.fingerprint import CODE, FINGERPRINT, STEP, WANTED, Fingerprint, code_digest
-from penguins.resume.heartbeat import CLAIMED_BY, PROCESS, claim_run, heartbeat_tags, process_id
+from penguins.errors import InputError, WorkError
+from penguins.resume.fingerprint import FINGERPRINT, STEP, Fingerprint, fingerprint_from_texts
+from penguins.resume.heartbeat import CLAIMED_BY, claim_run
 from penguins.resume.recovery import (
+    FINISHED_BY,
+    GRACE,
+    beginning_grace_s,
     claim_stale_runs,
     discard_run,
     end_runs_that_only_began,
@@ -25,8 +24,6 @@ from penguins.resume.recovery import (
     reason_to_start_afresh,
 )
 
-DEAD_PROCESS = "999999999 0.00"
-DEAD, ALIVE = {PROCESS: DEAD_PROCESS}, {PROCESS: process_id()}
 EXPERIMENT = "1"
 THIS = Fingerprint("dbscan_sweep", {"eps": "0.5,0.9", "min_samples": "3"}, "data", "code")
 PARENT_TAG, ENTRY_POINT = "mlflow.parentRunId", "mlflow.project.entryPoint"
@@ -39,7 +36,7 @@ def new_run(store: Store) -> NewRun:
     """Make a run with this status and these tags, by default a stale one with the fingerprint `THIS`."""
 
     def make(status: str = "RUNNING", tags: dict[str, str] | None = None, **params: str) -> Run:
-        tags = heartbeat_tags() | THIS.tags() | DEAD if tags is None else tags
+        tags = THIS.tags() | DEAD if tags is None else tags
         run = store.client.create_run(EXPERIMENT, tags=tags)
         for name, text in params.items():
             store.client.log_param(run.info.run_id, name, text)
@@ -53,7 +50,7 @@ def new_run(store: Store) -> NewRun:
 @pytest.fixture
 def run_id(new_run: NewRun) -> str:
     """The run that resumes."""
-    return str(new_run(tags=heartbeat_tags()).info.run_id)
+    return str(new_run(tags=ALIVE).info.run_id)
 
 
 def test_stale_runs_with_the_fingerprint_are_claimed_in_the_order_of_their_start(
@@ -71,7 +68,7 @@ def test_stale_runs_with_the_fingerprint_are_claimed_in_the_order_of_their_start
 
 
 def test_a_run_that_is_alive_is_not_claimed(store: Store, new_run: NewRun, run_id: str) -> None:
-    alive = new_run(tags=heartbeat_tags() | THIS.tags())
+    alive = new_run(tags=ALIVE | THIS.tags())
     with pytest.raises(WorkError, match=rf"The run {alive.info.run_id} does this work and is alive \(process"):
         claim_stale_runs(EXPERIMENT, THIS, run_id)
     assert store.client.get_run(alive.info.run_id).data.params == {}
@@ -79,18 +76,18 @@ def test_a_run_that_is_alive_is_not_claimed(store: Store, new_run: NewRun, run_i
 
 
 def test_of_two_that_claim_at_the_same_time_the_first_wins(store: Store, new_run: NewRun, run_id: str) -> None:
-    stale, rival = new_run(), new_run(tags=heartbeat_tags())  # the rival has not written the fingerprint on itself yet
+    stale, rival = new_run(), new_run(tags=ALIVE)  # the rival has not written the fingerprint on itself yet
     assert claim_run(stale.info.run_id, rival.info.run_id) == rival.info.run_id
     with pytest.raises(WorkError, match=f"The run {rival.info.run_id} does this work and is alive"):
         claim_stale_runs(EXPERIMENT, THIS, run_id)
-    store.client.set_tag(rival.info.run_id, PROCESS, DEAD_PROCESS)
+    set_heartbeat(store.client, rival.info.run_id, DEAD)
     claimed = claim_stale_runs(EXPERIMENT, THIS, run_id)
     assert {run.info.run_id for run in claimed} == {stale.info.run_id, rival.info.run_id}
     assert store.client.get_run(stale.info.run_id).data.params[CLAIMED_BY] == rival.info.run_id
 
 
 def test_a_claim_that_is_lost_in_between_is_an_error(new_run: NewRun, run_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    rival = new_run(tags=heartbeat_tags())
+    rival = new_run(tags=ALIVE)
     new_run()
     monkeypatch.setattr("penguins.resume.recovery.claim_run", lambda *_: rival.info.run_id)
     with pytest.raises(WorkError, match=f"The run {rival.info.run_id} does this work and is alive"):
@@ -103,7 +100,7 @@ def test_stale_runs_whose_work_another_run_has_finished_are_left_to_it(store: St
     claim_run(second.info.run_id, third.info.run_id)
     assert claim_stale_runs(EXPERIMENT, THIS, run_id) == []
     store.client.update_run(third.info.run_id, status="RUNNING")
-    store.client.set_tag(third.info.run_id, PROCESS, process_id())
+    set_heartbeat(store.client, third.info.run_id, ALIVE)
     with pytest.raises(WorkError, match="is alive"):
         claim_stale_runs(EXPERIMENT, THIS, run_id)
 
@@ -172,9 +169,10 @@ def test_the_steps_of_a_stale_main_are_ended_with_all_under_them_except_the_one_
     store: Store, new_run: NewRun, code: str
 ) -> None:
     main = new_run()
-    under = {PARENT_TAG: main.info.run_id} | heartbeat_tags() | DEAD
+    under = {PARENT_TAG: main.info.run_id} | DEAD
     ridge = new_run(tags=under | {STEP: "ridge_search"})
-    sweep = new_run(tags=under | {STEP: "dbscan_sweep", CODE: code_digest("dbscan_sweep") if code == "same" else "other"})
+    fingerprint = fingerprint_from_texts("dbscan_sweep", {}, "data")
+    sweep = new_run(tags=under | (fingerprint if code == "same" else replace(fingerprint, code="other")).tags())
     finished = new_run("FINISHED", under | {STEP: "logistic_regression"})
     of_ridge, group = (new_run(tags={PARENT_TAG: run.info.run_id}) for run in (ridge, sweep))
     of_group = new_run(tags={PARENT_TAG: group.info.run_id})
@@ -187,83 +185,80 @@ def test_the_steps_of_a_stale_main_are_ended_with_all_under_them_except_the_one_
 
 def test_a_step_of_a_stale_main_that_does_not_end_is_an_error(new_run: NewRun, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("penguins.resume.recovery.GRACE_S", 0.0)
+    monkeypatch.setattr("penguins.resume.recovery.RECORD_S", 0.0)
     monkeypatch.setattr("penguins.resume.recovery.POLL_S", 0.0)
     main = new_run()
-    step = new_run(tags={PARENT_TAG: main.info.run_id, STEP: "ridge_search"} | heartbeat_tags())
+    step = new_run(tags={PARENT_TAG: main.info.run_id, STEP: "ridge_search"} | ALIVE)
     with pytest.raises(WorkError, match=f"The run {step.info.run_id} does this work and is alive"):
         end_stale_steps(main, ["dbscan_sweep"])
 
 
-PARAMETERS = dbscan_sweep.Parameters(eps=(0.5, 0.9))
-BY_MLFLOW, BY_STEP = {ENTRY_POINT: "dbscan_sweep"}, {STEP: "dbscan_sweep"} | heartbeat_tags() | DEAD
-ONLY_BEGAN: dict[str, tuple[dict[str, str], dict[str, str], str]] = {
-    "mlflow run logged the same parameters": (BY_MLFLOW, {"eps": "'0.5, 0.9'"}, "KILLED"),
-    "mlflow run logged the same in another place": (BY_MLFLOW, {"eps": "0.5,0.9", "spark": "'local[*]'"}, "KILLED"),
-    "mlflow run logged other parameters": (BY_MLFLOW, {"eps": "0.3"}, "RUNNING"),
-    "mlflow run logged what a step refuses": (BY_MLFLOW, {"eps": "'"}, "RUNNING"),
-    "another step": ({ENTRY_POINT: "ridge_search"}, {}, "RUNNING"),
-    "the step logged the same parameters": (BY_STEP, {"eps": "0.5,0.9"}, "KILLED"),
-    "the step logged other parameters": (BY_STEP, {"eps": "0.5"}, "RUNNING"),
-    "the step wants the same work": (BY_STEP | {WANTED: THIS.key}, {}, "KILLED"),
-    "the step wants other work": (BY_STEP | {WANTED: "other"}, {"eps": "0.5,0.9"}, "RUNNING"),
-    "the step is alive": (BY_STEP | ALIVE, {"eps": "0.5,0.9"}, "RUNNING"),
-    "the step has written its fingerprint": (BY_STEP | {FINGERPRINT: THIS.key}, {"eps": "0.5,0.9"}, "RUNNING"),
+BY_MLFLOW, BY_STEP = {ENTRY_POINT: "dbscan_sweep"}, {STEP: "dbscan_sweep"} | DEAD
+ONLY_BEGAN: dict[str, tuple[dict[str, str], str, str]] = {
+    "mlflow run opened it, and no step came": (BY_MLFLOW, "0", "KILLED"),
+    "mlflow run has just opened it": (BY_MLFLOW, "600", "RUNNING"),
+    "mlflow run has just opened it, and nobody says how long that may take": (BY_MLFLOW, "", "RUNNING"),
+    "mlflow run opened it for another step": ({ENTRY_POINT: "ridge_search"}, "0", "RUNNING"),
+    "mlflow run of another project opened it": (BY_MLFLOW | {"mlflow.source.name": "elsewhere"}, "0", "RUNNING"),
+    "the process of the step is gone": (BY_MLFLOW | BY_STEP, "600", "KILLED"),
+    "the process of a script is gone": (BY_STEP, "600", "KILLED"),
+    "the step is alive": (BY_STEP | ALIVE, "0", "RUNNING"),
+    "the step has written its fingerprint": (BY_STEP | {FINGERPRINT: THIS.key}, "0", "RUNNING"),
 }
 
 
 @pytest.mark.parametrize("case", ONLY_BEGAN)
-def test_a_run_whose_process_died_while_it_was_starting_is_ended(store: Store, new_run: NewRun, run_id: str, case: str) -> None:
-    tags, params, expected = ONLY_BEGAN[case]
-    began = new_run(tags=tags, **params)
-    end_runs_that_only_began(EXPERIMENT, THIS, run_id, PARAMETERS)
+def test_a_run_whose_process_died_while_it_was_starting_is_ended(
+    store: Store, new_run: NewRun, run_id: str, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    tags, grace, expected = ONLY_BEGAN[case]
+    monkeypatch.setenv(GRACE, grace) if grace else monkeypatch.delenv(GRACE, raising=False)
+    began = new_run(tags=tags)
+    end_runs_that_only_began(EXPERIMENT, "dbscan_sweep", ["eps"], store.client.get_run(run_id))
     assert store.client.get_run(began.info.run_id).info.status == expected
 
 
+@pytest.mark.parametrize(
+    ("params", "metrics", "expected"),
+    [({"eps": "1"}, [], "KILLED"), ({"eps": "1", "town": "x"}, [], "RUNNING"), ({"eps": "1"}, ["loss"], "RUNNING")],
+)
+def test_a_run_of_another_project_with_an_entry_point_of_this_name_goes_on(
+    store: Store, new_run: NewRun, run_id: str, monkeypatch: pytest.MonkeyPatch, params: dict[str, str], metrics: list[str],
+    expected: str,
+) -> None:  # fmt: skip
+    monkeypatch.setenv(GRACE, "0")
+    other = new_run(tags=BY_MLFLOW | {"mlflow.source.name": "a clone"}, **params)
+    for name in metrics:
+        store.client.log_metric(other.info.run_id, name, 1)
+    end_runs_that_only_began(EXPERIMENT, "dbscan_sweep", ["eps", "min_samples"], store.client.get_run(run_id))
+    assert store.client.get_run(other.info.run_id).info.status == expected
+
+
 def test_a_run_does_not_end_itself(store: Store, new_run: NewRun) -> None:
-    began = new_run(tags=BY_STEP, eps="0.5,0.9")
-    end_runs_that_only_began(EXPERIMENT, THIS, began.info.run_id, PARAMETERS)
+    began = new_run(tags=BY_STEP)
+    end_runs_that_only_began(EXPERIMENT, "dbscan_sweep", ["eps"], began)
     assert store.client.get_run(began.info.run_id).info.status == "RUNNING"
 
 
-@pytest.mark.parametrize(("uri", "status"), [("sqlite:///mlflow.db", "RUNNING"), ("sqlite:///other.db", "KILLED")])
-def test_a_run_that_an_mlflow_run_at_this_store_may_have_opened_is_left_alone(
-    store: Store, new_run: NewRun, run_id: str, tmp_path: Path, uri: str, status: str
+@pytest.mark.parametrize("text", ["ten", "-1", "nan", "inf"])
+def test_a_grace_period_that_is_no_number_of_seconds_is_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(GRACE, text)
+    expected = f"The environment variable PENGUINS_GRACE_S must be a number of seconds, 0 or more. Got '{text}' instead."
+    with pytest.raises(InputError, match=expected):
+        beginning_grace_s()
+
+
+@pytest.mark.parametrize("by_mlflow_run", [True, False])
+def test_a_run_that_had_nothing_to_do_is_deleted_or_names_the_run_that_did_the_work(
+    store: Store, new_run: NewRun, by_mlflow_run: bool
 ) -> None:
-    # What `mlflow run` looks like before it has started its step.
-    (tmp_path / "mlflow").write_text("import time\nprint(flush=True)\ntime.sleep(600)")
-    command = [sys.executable, "mlflow", "run", "."]
-    with subprocess.Popen(command, env=environment(MLFLOW_TRACKING_URI=uri), stdout=subprocess.PIPE) as starting:
-        assert starting.stdout
-        starting.stdout.readline()
-        opened = new_run(tags=BY_MLFLOW, eps="0.5,0.9")
-        end_runs_that_only_began(EXPERIMENT, THIS, run_id, PARAMETERS)
-        starting.kill()
-    assert store.client.get_run(opened.info.run_id).info.status == status
-
-
-def test_on_a_server_a_run_that_another_machine_has_just_opened_is_left_alone(
-    store: Store, new_run: NewRun, run_id: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    opened = new_run(tags=BY_MLFLOW, eps="0.5,0.9")
-    monkeypatch.setattr("penguins.resume.recovery.is_server", lambda _: True)
-    for patience, status in ((600, "RUNNING"), (0, "KILLED")):
-        monkeypatch.setattr("penguins.resume.recovery.STARTING_S", patience)
-        end_runs_that_only_began(EXPERIMENT, THIS, run_id, PARAMETERS)
-        assert store.client.get_run(opened.info.run_id).info.status == status
-
-
-@pytest.mark.parametrize("under_mlflow_run", [True, False])
-def test_a_run_that_had_nothing_to_do_is_deleted_after_mlflow_run_has_ended_it(
-    store: Store, new_run: NewRun, monkeypatch: pytest.MonkeyPatch, under_mlflow_run: bool
-) -> None:
-    scheduled: list[Any] = []
-
-    def schedule(status: str) -> bool:
-        scheduled.append(status)
-        return under_mlflow_run
-
-    monkeypatch.setattr("penguins.resume.recovery.schedule_final_status", schedule)
-    run = new_run("FINISHED")
-    discard_run(run)
-    assert scheduled == ["deleted"]
-    assert [found.info.run_id for found in store.runs()] == ([run.info.run_id] if under_mlflow_run else [])
+    finished = new_run("FINISHED")
+    run = new_run("FINISHED", THIS.tags() | (BY_MLFLOW if by_mlflow_run else {}))
+    discard_run(run, finished)
+    named = {found.info.run_id: found.data.tags.get(FINISHED_BY) for found in store.runs()}
+    assert named == {finished.info.run_id: None} | ({run.info.run_id: finished.info.run_id} if by_mlflow_run else {})
+    found = finished_run(EXPERIMENT, THIS)
+    assert found is not None
+    assert found.info.run_id == finished.info.run_id
+    other = Fingerprint("dbscan_sweep", {}, "other data", "code")
+    assert f"the last finished run, {finished.info.run_id}, differs in" in reason_to_start_afresh(EXPERIMENT, other)

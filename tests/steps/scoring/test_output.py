@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 from stores import Store
 
+from penguins.data.output import Output, find_output, upload
 from penguins.errors import InputError, WorkError
 from penguins.scoring import output as module
-from penguins.scoring.output import Output, find_output, upload, write_result
+from penguins.scoring.output import write_result
 
 OLD, NEW = pd.DataFrame({"cluster": [1]}), pd.DataFrame({"cluster": [2, 3]})
 

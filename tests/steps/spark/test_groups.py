@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from pyspark.sql import SparkSession
+from failing_functions import WORKER_ENDED
+from pyspark.sql import DataFrame, SparkSession
 
 from penguins.clustering.dbscan import dbscan
 from penguins.errors import InputError, WorkError
@@ -67,3 +68,49 @@ def test_a_function_that_fails_is_reported_in_one_line(session: SparkSession) ->
 
     with pytest.raises(WorkError, match=r"^Spark could not compute the groups: .*InputError: no a$"):
         next(group_results(frame, ["key"], fail, "key string", n_slices=1, tag="failing"))
+
+
+def letters(session: SparkSession) -> DataFrame:
+    return session.createDataFrame(pd.DataFrame({"key": list("abcdefghijklmnop")}))
+
+
+def test_the_groups_of_a_worker_that_dies_are_computed_once_more(
+    session: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    died = tmp_path / "died"
+
+    def die_once(records: pd.DataFrame) -> pd.DataFrame:
+        import os
+        import signal
+
+        if records["key"].iloc[0] == "g" and not died.exists():
+            died.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return records
+
+    found = [
+        row.key for rows in group_results(letters(session), ["key"], die_once, "key string", 4, "once more") for row in rows
+    ]
+    assert sorted(found) == list("abcdefghijklmnop")
+    [line] = capsys.readouterr().out.splitlines()
+    assert line.startswith(f"The groups of a job are computed once more, because it failed: {WORKER_ENDED}")
+
+
+def test_a_group_that_always_kills_its_worker_ends_the_others_with_their_results_and_the_reason(session: SparkSession) -> None:
+    frame, found = letters(session), list[str]()
+    slice_of = {row.key: row.slice for row in frame.selectExpr("key", "pmod(xxhash64(key), 4) AS slice").collect()}
+    [deadly, *_] = [key for key, number in slice_of.items() if number == 2]
+
+    def die(records: pd.DataFrame) -> pd.DataFrame:
+        import os
+        import signal
+
+        if records["key"].iloc[0] == deadly:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return records
+
+    groups = group_results(frame, ["key"], die, "key string", 4, "deadly")
+    with pytest.raises(WorkError, match=f"^Spark could not compute the groups: {WORKER_ENDED}"):
+        found.extend(row.key for rows in groups for row in rows)
+    assert set(found) >= {key for key, number in slice_of.items() if number in (0, 1)}
+    assert not {key for key in found if slice_of[key] == 2}

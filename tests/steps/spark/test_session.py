@@ -1,17 +1,26 @@
 """The Spark session of a step: what it misses is said in one line with the remedy."""
 
+import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import dbscan_sweep
+import mlflow
 import pytest
+from mlflow import MlflowClient
+from py4j.protocol import Py4JError
+from pyspark import SparkContext
+from pyspark.sql import SparkSession
 from servers import environment
 from stores import Steps, Store
 
-from penguins.errors import WorkError
+from penguins.errors import InputError, WorkError
 from penguins.project import PROJECT
-from penguins.spark.session import OUT_OF_MEMORY, require_java
+from penguins.spark.jvm import OUT_OF_MEMORY
+from penguins.spark.session import REGISTRY, require_java, spark_session, step_session
+from penguins.spark.target import SparkTarget
 
 INSTALLERS = ("apt-get install openjdk-17-jre-headless", "brew install openjdk@17", "conda install -c conda-forge openjdk=17")
 
@@ -46,7 +55,7 @@ def test_a_new_java_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ve
 
 
 @pytest.mark.parametrize("home", [None, "/nowhere"])
-@pytest.mark.parametrize("spark", ["local[*]", "connect-local[2]", "active"])
+@pytest.mark.parametrize("spark", ["local[2]", "connect-local[2]", "active"])
 def test_a_missing_java_fails_the_step_with_the_commands_that_install_it(
     store: Store,
     step: Steps,
@@ -70,6 +79,39 @@ def test_a_missing_java_fails_the_step_with_the_commands_that_install_it(
     run = store.only("dbscan_sweep")
     assert run.info.status == "FAILED"
     assert printed == f"error: {run.data.tags['error']}\n"
+
+
+@pytest.mark.parametrize("before", [None, "sqlite:///registry.db"])
+def test_mlflow_does_not_ask_the_session_of_a_step_for_its_registry(
+    store: Store, session: SparkSession, monkeypatch: pytest.MonkeyPatch, before: str | None
+) -> None:
+    monkeypatch.delenv(REGISTRY, raising=False)
+    if before:
+        monkeypatch.setenv(REGISTRY, before)
+    with step_session(SparkTarget("active")) as found:
+        assert found is session
+        monkeypatch.setattr("pyspark.sql.SparkSession.getActiveSession", lambda: pytest.fail("MLflow asks the session"))
+        assert mlflow.get_registry_uri() == (before or store.uri)
+        assert MlflowClient().search_experiments()
+    assert os.environ.get(REGISTRY) == before
+
+
+class SecuredJvm:
+    """A view of a JVM that refuses every class, as that of a shared cluster may do."""
+
+    def __getattr__(self, name: str) -> None:
+        raise Py4JError(f"{name} is not whitelisted")
+
+
+@pytest.mark.parametrize("error", [InputError("The 'eps' parameter must be positive."), WorkError("no space"), KeyError("x")])
+def test_a_failure_in_a_secured_session_of_somebody_else_is_not_taken_for_the_end_of_its_jvm(
+    session: SparkSession, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    monkeypatch.setattr(SparkContext._gateway, "proc", None)
+    monkeypatch.setattr(SparkContext._gateway, "jvm", SecuredJvm())
+    with pytest.raises(type(error)) as raised, spark_session(SparkTarget("active")):
+        raise error
+    assert raised.value is error
 
 
 def output_in_another_process(target: str, code: str = "pass", **variables: str) -> str:
@@ -116,3 +158,28 @@ def test_a_driver_that_is_too_small_for_spark_is_reported_in_one_line() -> None:
 def test_a_driver_without_memory_ends_with_a_line_that_says_what_to_do() -> None:
     code = """session.range(1).selectExpr("repeat('x', 1000000000) AS text").collect()"""
     assert output_in_another_process("local[1]", code, SPARK_DRIVER_MEMORY="512m") == f"{OUT_OF_MEMORY}\n"
+
+
+def test_the_workers_see_no_variable_that_holds_a_url_with_a_secret() -> None:
+    names = {
+        "MLFLOW_TRACKING_URI": "http://me:5ecret@host:5000", "TABLE_URL": "https://h/t.csv?sig=5ecret", "PLAIN": "https://h/t.csv",
+        "HTTPS_PROXY": "http://me:5ecret@proxy:3128",
+    }  # fmt: skip
+    code = f"""
+        read = lambda _: {{name: __import__("os").environ.get(name) for name in {sorted(names)}}}
+        print(session.sparkContext.parallelize([0], 1).map(read).first())
+    """
+    seen = ast.literal_eval(output_in_another_process("local[1]", code.strip(), **names))
+    assert seen == names | {"MLFLOW_TRACKING_URI": "", "TABLE_URL": ""}
+
+
+@pytest.mark.parametrize(
+    ("owner", "expected"),
+    [
+        ("", "Spark's JVM was ended by SIGKILL (exit code -9), most often for lack of memory"),
+        ("SparkContext._gateway.proc = None; ", "Spark's JVM, which this step did not start, does not answer any more.\n"),
+    ],
+)
+def test_the_end_of_a_jvm_is_noticed_while_its_connections_are_still_open(owner: str, expected: str) -> None:
+    code = f"from pyspark import SparkContext; SparkContext._gateway.proc.kill(); {owner}raise ValueError('x')"
+    assert output_in_another_process("local[1]", code).startswith(expected)

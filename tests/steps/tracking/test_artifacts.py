@@ -1,6 +1,5 @@
 """Artifacts: models in skops and only those, their requirements, and datasets that two processes log at once."""
 
-import warnings
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import skops.io
-from matplotlib.figure import Figure
 from mlflow.exceptions import MlflowException
 from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import Ridge
@@ -22,11 +20,13 @@ from sklearn.tree import export_text
 from stores import Store
 
 from penguins.errors import InputError, WorkError
+from penguins.temporary import delete_temporary_folders
 from penguins.tracking.artifacts import (
     ALLOW_PICKLE,
+    fetch_artifact,
     load_sklearn_model,
     log_dataset,
-    log_figure,
+    log_external_table,
     log_sklearn_model,
     model_requirements,
 )
@@ -117,7 +117,7 @@ def test_a_library_without_a_record_of_its_installation_is_required_in_the_versi
     def missing(package: str) -> str:
         raise PackageNotFoundError(package)
 
-    monkeypatch.setattr("penguins.tracking.artifacts.version", missing)
+    monkeypatch.setattr("penguins.tracking.versions.version", missing)
     for stated in ("4.0.0.dev0", "4.0.0+databricks.connect", "4.0.0"):
         monkeypatch.setattr("pyspark.__version__", stated)
         assert model_requirements("pyspark") == ["pyspark==4.0.0"]
@@ -155,10 +155,38 @@ def test_a_dataset_that_another_process_has_just_logged_is_logged_once_more(
     assert len(tried) == attempts
 
 
-def test_a_character_that_no_font_has_is_drawn_without_a_warning(store: Store) -> None:
-    figure = Figure()
-    figure.suptitle("\U00013000")
-    with mlflow.start_run() as run, warnings.catch_warnings():
-        warnings.simplefilter("error")
-        log_figure(figure, "figure.png")
-    assert store.artifacts(run) == {"figure.png"}
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [
+        ("https://h/t.csv?X-Amz-Signature=5ecret", '{"url": "https://h/t.csv?***"}'),
+        ("s3://me:5ecret@bucket/t.csv", '{"uri": "s3://***@bucket/t.csv"}'),
+        ("runs:/0123/t.csv", '{"tags": {"mlflow.source.name": "runs:/0123/t.csv"}}'),
+    ],
+)
+def test_the_source_of_a_dataset_is_its_uri_without_secrets(store: Store, source: str, shown: str) -> None:
+    with mlflow.start_run() as run:
+        log_dataset(ROWS, source, "t.csv")
+    [logged] = store.client.get_run(run.info.run_id).inputs.dataset_inputs
+    assert logged.dataset.source == shown
+
+
+def test_a_table_that_spark_reads_is_logged_without_secrets(store: Store) -> None:
+    with mlflow.start_run() as run:
+        log_external_table("s3a://me:5ecret@bucket/t.csv", 2, 0, "")
+    [logged] = store.client.get_run(run.info.run_id).inputs.dataset_inputs
+    assert logged.dataset.name == "s3a://***@bucket/t.csv"
+    assert "5ecret" not in str(logged)
+
+
+def test_a_fetched_artifact_is_deleted_and_one_of_this_machine_stays(store: Store, tmp_path: Path) -> None:
+    with mlflow.start_run() as run:
+        mlflow.log_text("a", "t.csv")
+    (tmp_path / "t.csv").write_text("b")
+    with delete_temporary_folders():
+        fetched = Path(fetch_artifact(f"runs:/{run.info.run_id}/t.csv"))
+        assert fetched.read_text() == "a"
+        assert fetch_artifact("t.csv") == "t.csv"
+        assert fetch_artifact((tmp_path / "t.csv").as_uri()) == str(tmp_path / "t.csv")
+    assert not fetched.exists()
+    assert (tmp_path / "t.csv").read_text() == "b"
+    assert store.artifacts(run) == {"t.csv"}

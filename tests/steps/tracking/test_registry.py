@@ -20,9 +20,9 @@ from stores import Store
 
 from penguins.errors import InputError, WorkError
 from penguins.preprocessing import build_pipeline
-from penguins.tracking import registry
 from penguins.tracking.artifacts import log_sklearn_model
 from penguins.tracking.held_out import ACCURACY, RMSE, Figure
+from penguins.tracking.model_versions import register_once
 from penguins.tracking.registry import (
     CHALLENGER,
     CHAMPION,
@@ -222,7 +222,7 @@ def test_the_model_of_a_run_is_registered_once(store: Store) -> None:
 
 def test_an_attempt_that_ended_before_the_alias_was_set_is_completed(store: Store) -> None:
     candidate = log_model()
-    registry.register_once(MlflowClient(), candidate.uri, NAME, candidate.run_id, {})
+    register_once(MlflowClient(), candidate.uri, NAME, candidate.run_id, {})
     assert aliases(store) == {}
     register_and_compare(NAME, candidate, Examination({}))
     assert aliases(store) == {CHAMPION: 1}
@@ -238,9 +238,7 @@ def register_at_once(candidates: Sequence[Candidate], marks: dict[int, float], w
 def test_of_two_that_compare_with_the_same_champion_at_once_the_better_one_is_champion(store: Store) -> None:
     register_and_compare(NAME, log_model(mark=0.5), Examination({}))
     candidates = [log_model(mark=mark) for mark in (0.7, 0.9)]
-    numbers = {
-        int(registry.register_once(MlflowClient(), one.uri, NAME, one.run_id, {"target": "sex"})): one for one in candidates
-    }
+    numbers = {int(register_once(MlflowClient(), one.uri, NAME, one.run_id, {"target": "sex"})): one for one in candidates}
     both = threading.Barrier(2)
     n_asked = iter(range(100))
     marks = {1: 0.5} | {number: one.value for number, one in numbers.items()}
@@ -253,7 +251,7 @@ def test_of_two_that_compare_with_the_same_champion_at_once_the_better_one_is_ch
 def test_a_worse_one_that_sets_its_alias_late_does_not_stay_champion(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     worse, better = log_model(mark=0.7), log_model(mark=0.9)
     for one in (worse, better):
-        registry.register_once(MlflowClient(), one.uri, NAME, one.run_id, {"target": "sex"})
+        register_once(MlflowClient(), one.uri, NAME, one.run_id, {"target": "sex"})
     set_alias, order, late = MlflowClient.set_registered_model_alias, list[str](), threading.Event()
 
     def set_late(client: MlflowClient, name: str, alias: str, version: str) -> None:

@@ -50,6 +50,20 @@ def test_a_run_has_the_name_of_the_step_and_all_its_parameters_and_ends_finished
     assert mlflow.active_run() is None
 
 
+def test_a_run_shows_no_secret_of_a_url_and_the_names_of_columns_as_they_are(store: Store) -> None:
+    url, column = "https://h/t.csv?token=5ecret", "a/b?token=1"
+    parameters = logistic_regression.Parameters(data=url, target=column, features=(column,))
+    with pytest.raises(WorkError), open_run(NAME, parameters, {}):
+        raise WorkError(f"no answer of {url}")
+    found = store.only(NAME).data
+    assert (found.params["data"], found.params["target"], found.params["features"]) == (
+        "https://h/t.csv?token=***",
+        column,
+        column,
+    )
+    assert found.tags["error"] == "no answer of https://h/t.csv?token=***"
+
+
 @pytest.mark.parametrize(
     ("error", "status", "reason"),
     [
@@ -93,7 +107,7 @@ def test_mlflows_number_of_retries_is_put_back_after_a_step(
 def test_a_store_that_failed_the_work_is_not_waited_for_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     retries = []
     monkeypatch.delenv(RETRIES, raising=False)
-    monkeypatch.setattr("mlflow.MlflowClient.set_tag", lambda *_: retries.append(os.environ.get(RETRIES)))
+    monkeypatch.setattr("penguins.tracking.run._write_reason", lambda *_: retries.append(os.environ.get(RETRIES)))
     monkeypatch.setattr("penguins.tracking.run._is_generated_name", lambda _: False)
     for error in (MlflowException("gone"), WorkError("no")):
         with pytest.raises(type(error)), open_run(NAME, PARAMETERS, {}):
@@ -108,7 +122,7 @@ def test_a_run_does_not_stay_active_if_the_record_of_its_failure_is_interrupted(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("penguins.tracking.run._is_generated_name", lambda _: False)
-    monkeypatch.setattr("mlflow.MlflowClient.set_tag", interrupt)
+    monkeypatch.setattr("penguins.tracking.run._write_reason", interrupt)
     with pytest.raises(KeyboardInterrupt), open_run(NAME, PARAMETERS, {}):
         raise ValueError("boom")
     # An active run would end FINISHED when the process exits.
@@ -206,3 +220,13 @@ def test_a_progress_bar_is_for_a_terminal(monkeypatch: pytest.MonkeyPatch, termi
     with progress_bar(3, "logging") as bar:
         bar.update()
     assert ("logging" in stream.getvalue()) == terminal
+
+
+def test_a_quiet_output_has_no_progress_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(stream, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setenv("PENGUINS_OUTPUT", "quiet")
+    with progress_bar(3, "logging") as bar:
+        bar.update()
+    assert stream.getvalue() == ""

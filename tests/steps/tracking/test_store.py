@@ -2,24 +2,24 @@
 
 import os
 from pathlib import Path
-from typing import Any
 
 import mlflow
 import pytest
-from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from stores import Store
 
 from penguins.errors import InputError
+from penguins.tracking.run import record_failure
 from penguins.tracking.store import (
     absolute_tracking_uri,
     child_runs,
     create_sqlite_store,
     is_server,
+    open_client,
+    repeat_if_broken,
     repeat_if_busy,
     require_absolute_store,
     search_runs,
-    tracking_client,
 )
 
 
@@ -40,7 +40,6 @@ def test_the_uri_of_a_store_holds_in_any_folder(
 ) -> None:
     monkeypatch.setattr(mlflow, "get_tracking_uri", lambda: uri)
     assert absolute_tracking_uri() == absolute.format(here=tmp_path)
-    assert absolute_tracking_uri("/elsewhere") == absolute.format(here="/elsewhere")
 
 
 @pytest.mark.parametrize(
@@ -61,31 +60,35 @@ def test_a_server_is_told_from_a_file(uri: str, expected: bool) -> None:
     assert is_server(uri) == expected
 
 
-def test_a_store_that_only_mlflow_runs_own_folder_has_is_refused_and_the_run_says_why(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("in_folder", ["nothing", "another store"])
+def test_a_relative_store_that_does_not_hold_the_run_of_mlflow_run_is_refused_with_where_it_was_looked_for(
+    store: Store, initialised_database: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_folder: str
 ) -> None:
-    opened = store.client.create_run("0")
-    (tmp_path / "clone").mkdir()
-    monkeypatch.chdir(tmp_path / "clone")
-    monkeypatch.setenv("MLFLOW_RUN_ID", opened.info.run_id)
-    monkeypatch.setattr("penguins.tracking.store.parent_folder", lambda: str(tmp_path))
+    opened, clone = store.client.create_run("0").info.run_id, tmp_path / "clone"
+    clone.mkdir()
+    if in_folder == "another store":
+        (clone / "mlflow.db").write_bytes(initialised_database)
+    monkeypatch.chdir(clone)
+    monkeypatch.setenv("MLFLOW_RUN_ID", opened)
     mlflow.set_tracking_uri("sqlite:///mlflow.db")
-    with pytest.raises(InputError, match=f"set MLFLOW_TRACKING_URI to {store.uri}") as refused:
+    before = os.listdir()
+    with pytest.raises(
+        InputError, match=f"sqlite:///{clone}/mlflow.db does not hold the run {opened}: set MLFLOW_TRACKING_URI"
+    ):
         require_absolute_store()
-    assert store.client.get_run(opened.info.run_id).data.tags["error"] == str(refused.value)
-    assert mlflow.get_tracking_uri() == store.uri
-    assert os.listdir() == []
+    record_failure(opened, "ridge_search", "a wrong parameter, which is printed all the same")
+    assert os.listdir() == before
+    assert store.client.get_run(opened).data.tags.get("error") is None
 
 
-@pytest.mark.parametrize("folder", [".", "elsewhere"])
-def test_a_store_that_this_process_has_or_that_nobody_has_is_left_alone(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+@pytest.mark.parametrize("uri", ["sqlite:///mlflow.db", "sqlite:///{here}/mlflow.db", "sqlite:///{here}/elsewhere.db"])
+def test_a_store_that_holds_the_run_or_has_an_absolute_uri_is_left_alone(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uri: str
 ) -> None:
     monkeypatch.setenv("MLFLOW_RUN_ID", store.client.create_run("0").info.run_id)
-    monkeypatch.setattr("penguins.tracking.store.parent_folder", lambda: str(tmp_path / folder))
-    mlflow.set_tracking_uri("sqlite:///mlflow.db")
+    mlflow.set_tracking_uri(uri.format(here=tmp_path))
     require_absolute_store()
-    assert mlflow.get_tracking_uri() == "sqlite:///mlflow.db"
+    assert not (tmp_path / "elsewhere.db").exists()
 
 
 @pytest.fixture
@@ -147,26 +150,24 @@ def test_runs_are_found_page_by_page_in_the_order_of_their_start(store: Store, m
         ("no such run", 1, False, 1),
     ],
 )
-def test_a_request_whose_answer_broke_off_is_repeated_on_a_server(
+def test_a_request_whose_answer_broke_off_is_repeated(
     monkeypatch: pytest.MonkeyPatch, message: str, failures: int, succeeds: bool, calls: int
 ) -> None:
-    asked: list[str] = []
+    asked: list[tuple[str, str]] = []
 
-    def get_run(self: Any, run_id: str) -> str:
-        asked.append(run_id)
+    def get_run(run_id: str, name: str) -> str:
+        asked.append((run_id, name))
         if len(asked) <= failures:
             raise MlflowException(message)
         return "the run"
 
-    monkeypatch.setattr(MlflowClient, "get_run", get_run)
     monkeypatch.setattr("penguins.tracking.store.PAUSES_S", (0.0, 0.0))
-    client = tracking_client("http://127.0.0.1:1")
     if succeeds:
-        assert client.get_run("id") == "the run"
+        assert repeat_if_broken(get_run, "id", name="name") == "the run"
     else:
         with pytest.raises(MlflowException, match=message):
-            client.get_run("id")
-    assert asked == ["id"] * calls
+            repeat_if_broken(get_run, "id", name="name")
+    assert asked == [("id", "name")] * calls
 
 
 @pytest.mark.parametrize(("code", "n_asked"), [("TEMPORARILY_UNAVAILABLE", 3), ("PERMISSION_DENIED", 1)])
@@ -188,3 +189,28 @@ def test_a_busy_store_is_asked_again_and_a_refusal_stands(monkeypatch: pytest.Mo
     else:
         assert repeat_if_busy(ask) == "done"
     assert len(asked) == n_asked
+
+
+@pytest.mark.parametrize(
+    ("uri", "said"),
+    [
+        ("postgresql://me:5ecret@host/db", "whose driver psycopg is not installed: pip install 'psycopg[binary]', or name an"),
+        ("mysql://me:5ecret@host/db", "whose driver MySQLdb is not installed: pip install 'mysqlclient', or name an"),
+        ("mysql+pymysql://me:5ecret@host/db", "whose driver pymysql is not installed: pip install 'pymysql', or name an"),
+        ("postgresql+nothing://me:5ecret@host/db", "Can't load plugin: sqlalchemy.dialects:postgresql.nothing"),
+        ("ftp://me:5ecret@host/db", "Supported URI schemes are"),
+    ],
+)
+def test_a_store_without_its_driver_or_of_an_unknown_kind_is_refused(
+    monkeypatch: pytest.MonkeyPatch, uri: str, said: str
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    mlflow.set_tracking_uri(uri)
+    try:
+        with pytest.raises(InputError, match=r"^The tracking store must be one that MLflow can open here\. Got '") as refusal:
+            open_client()
+    finally:
+        mlflow.set_tracking_uri(None)
+    assert said in str(refusal.value)
+    assert "://***@host/db'" in str(refusal.value)
+    assert "5ecret" not in str(refusal.value)
