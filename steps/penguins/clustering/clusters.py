@@ -108,6 +108,13 @@ def sort_clusters(clusters: np.ndarray, n_clusters: int) -> np.ndarray:
     return np.argsort(clusters.astype(np.min_scalar_type(n_clusters)), kind="stable")
 
 
+def count_labels(labels: np.ndarray) -> np.ndarray:
+    """Count each label, from -1 in the first column on, in each row of labels, of shape (n_clusterings, n_records)."""
+    width = int(labels.max(initial=NOISE)) + 2
+    codes = labels + (width * np.arange(len(labels)) + 1)[:, None]
+    return np.bincount(codes.ravel(), minlength=len(labels) * width).reshape(len(labels), width)
+
+
 def ranges(starts: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return `starts[i]`, `starts[i] + 1` … of each range i, one range after the other, and the range of each."""
     ends = np.cumsum(lengths)

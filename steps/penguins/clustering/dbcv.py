@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from penguins.clustering.clusters import NOISE
+from penguins.clustering.clusters import NOISE, count_labels
 from penguins.clustering.core_distances import all_points_core_distances
 from penguins.clustering.distances import Distances
 from penguins.clustering.spanning_trees import MOST_RECORDS_IN_MATRIX, Edges, spanning_forest, spanning_tree
@@ -57,9 +57,9 @@ def dbcv(X: np.ndarray, labels: Sequence[np.ndarray] | np.ndarray, seed: int = 0
         estimated = f"dbcv: on {MOST_RECORDS} of {n} records (seed {seed})"
     order = np.lexsort(X.T[::-1])
     rows: dict[bytes, int] = {}
-    canonical = [_canonical(one) for one in all_labels[:, order]]
+    canonical = _canonical(all_labels[:, order])
     positions = [rows.setdefault(one.tobytes(), len(rows)) for one in canonical]
-    distinct = np.array([canonical[positions.index(row)] for row in rows.values()])
+    distinct = canonical[[positions.index(row) for row in rows.values()]]
     is_used = (distinct != NOISE).any(axis=0)
     points = Distances(np.asarray(X, dtype=float)[order][is_used], metric)
     values = _values(points, distinct[:, is_used]) * (is_used.sum() / max(1, len(X)))
@@ -70,13 +70,15 @@ def dbcv(X: np.ndarray, labels: Sequence[np.ndarray] | np.ndarray, seed: int = 0
 
 
 def _canonical(labels: np.ndarray) -> np.ndarray:
-    """Renumber the clusters of two records or more by their first records; all other records become noise."""
-    found, first, codes, sizes = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
-    is_cluster = (found != NOISE) & (sizes > 1)
-    numbers = np.full(len(found), NOISE)
-    clusters = np.flatnonzero(is_cluster)
-    numbers[clusters[np.argsort(first[clusters])]] = np.arange(len(clusters))
-    return numbers[codes]
+    """Renumber the clusters of two records or more in each row by their first records; all other records become noise."""
+    n_records, sizes = labels.shape[1], count_labels(labels)
+    codes = labels + (sizes.shape[1] * np.arange(len(labels)) + 1)[:, None]
+    first = np.full(sizes.size, n_records)
+    np.minimum.at(first, codes.ravel(), np.tile(np.arange(n_records), len(labels)))
+    is_cluster = sizes > 1
+    is_cluster[:, 0] = False
+    ranks = np.where(is_cluster, first.reshape(sizes.shape), n_records).argsort(axis=1).argsort(axis=1)
+    return np.asarray(np.where(is_cluster, ranks, NOISE).ravel()[codes])
 
 
 def _values(points: Distances, labels: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_array
 
-from penguins.clustering.clusters import NOISE
+from penguins.clustering.clusters import NOISE, count_labels
 from penguins.clustering.doubts import (
     EPS_WORDS,
     LEAST_STABILITY,
@@ -120,28 +120,18 @@ class _Comparison:
 
 def _compare(candidates: Sequence[Candidate], min_coverage: float) -> _Comparison:
     """Compare every two eligible candidates, without their small clusters where that leaves any."""
-    as_found, eligible = np.array([candidate.labels for candidate in candidates]), np.array([], dtype=int)
-    smallest = math.ceil(_fewest_records(as_found.shape[1]))
-    for labels, size in ((np.array([_drop_small_clusters(one) for one in as_found]), smallest), (as_found, 1)):
-        shares = (labels != NOISE).mean(axis=1)
-        has_clusters = [len(np.unique(one[one != NOISE])) >= 2 for one in labels]
-        eligible = np.flatnonzero(has_clusters & (shares >= min_coverage))
+    labels = np.array([candidate.labels for candidate in candidates])
+    n_records, sizes, widths = labels.shape[1], count_labels(labels), _widths(candidates)
+    sizes[:, 0] = 0  # noise is no cluster
+    smallest = math.ceil(max(FEWEST_RECORDS, SMALLEST_SHARE * n_records))
+    for size in (smallest, 1):
+        is_kept = sizes >= size
+        shares = np.where(is_kept, sizes, 0).sum(axis=1) / n_records
+        eligible = np.flatnonzero((is_kept.sum(axis=1) >= 2) & (shares >= min_coverage))
         if len(eligible):
-            return _Comparison(eligible, shares[eligible], adjusted_rand_indices(labels[eligible]), _widths(candidates), size)
-    return _Comparison(eligible, np.array([]), np.empty((0, 0)), _widths(candidates), 1)
-
-
-def _fewest_records(n_records: int) -> float:
-    """Return how many records a cluster needs that does not count as noise."""
-    return max(FEWEST_RECORDS, SMALLEST_SHARE * n_records)
-
-
-def _drop_small_clusters(labels: np.ndarray) -> np.ndarray:
-    """Return the labels with the records of small clusters as noise."""
-    sizes = np.bincount(labels[labels != NOISE], minlength=1)
-    is_small = sizes < _fewest_records(len(labels))
-    # The last entry stands for noise, whose label is -1.
-    return np.asarray(np.append(np.where(is_small, NOISE, np.arange(len(sizes))), NOISE)[labels])
+            kept = np.where(np.take_along_axis(is_kept, labels + 1, axis=1)[eligible], labels[eligible], NOISE)
+            return _Comparison(eligible, shares[eligible], adjusted_rand_indices(kept), widths, size)
+    return _Comparison(eligible, np.array([]), np.empty((0, 0)), widths, 1)
 
 
 def _widths(candidates: Sequence[Candidate]) -> np.ndarray:
