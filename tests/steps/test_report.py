@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,44 @@ def test_the_run_of_the_report_holds_the_page_too_and_says_how_large_it_is(store
     page = store.artifact(own, REPORT_PAGE).read_bytes()
     assert page == store.artifact(store.only("kmeans_sweep"), REPORT_PAGE).read_bytes()
     assert own.data.metrics["report_bytes"] == len(page)
+
+
+@pytest.mark.parametrize("form", ["milliseconds", "ISO 8601", "with a zone"])
+def test_the_newest_run_of_each_step_since_a_time_is_reported_on_one_page(store: Store, step: Steps, form: str) -> None:
+    assert step(kmeans_sweep, n_clusters="2") == 0
+    old = store.only("kmeans_sweep").info
+    assert step(kmeans_sweep, n_clusters="3") == 0
+    assert step(ridge_search, alphas="1") == 0
+    newest = [run.info.run_id for run in store.runs() if run.info.run_name in ("kmeans_sweep", "ridge_search")]
+    newest.remove(old.run_id)
+    time = datetime.fromtimestamp(old.start_time / 1000, UTC)
+    text = {
+        "milliseconds": str(old.start_time),
+        "ISO 8601": time.replace(tzinfo=None).isoformat(timespec="milliseconds"),
+        "with a zone": time.astimezone(timezone(timedelta(hours=2))).isoformat(timespec="milliseconds"),
+    }[form]
+    assert step(report, run_id=f"since:{text}") == 0
+    page = content(store, store.only("report"))
+    assert {part["run_id"] for part in page["steps"]} == set(newest)
+    assert page["title"] == "2 steps on penguins"
+
+
+@pytest.mark.parametrize(
+    ("run_id", "expected"),
+    [
+        ("since:2026-13-01", "must name a time after since:, such as since:2026-01-31T12:00. Got 'since:2026-13-01'."),
+        (
+            "since:2999-01-01",
+            "a step has run in this experiment. Got 'since:2999-01-01': give an earlier time",
+        ),
+    ],
+)
+def test_a_time_that_is_none_or_too_late_is_refused(
+    store: Store, step: Steps, capfd: pytest.CaptureFixture[str], run_id: str, expected: str
+) -> None:
+    assert step(report, run_id=run_id) == 2
+    [line] = capfd.readouterr().err.splitlines()
+    assert expected in line
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import html
 import json
+from collections.abc import Sequence
 from importlib.resources import files
 from string import Template
 from typing import Any
@@ -9,21 +10,23 @@ from typing import Any
 from penguins.cli.parameters import BUNDLED
 from penguins.cli.steps import declared_steps
 from penguins.report.predictions import predictions_part
-from penguins.report.runs import StepRun, finished_run_of, steps_of, steps_without_run
+from penguins.report.runs import REPORT, StepRun, finished_run_of, steps_without_run
 from penguins.report.sweep import sweep_part
 from penguins.report.texts import page_text
+from penguins.text import count
 from penguins.tracking.addresses import run_page
 from penguins.tracking.conclusion import ANSWER
 
 SCRIPTS = ("charts.js", "sweep.js", "page.js")
 
 
-def report_page(run: StepRun) -> str:
-    """Return the HTML of the report on a run of `main` or of a step."""
-    steps = sorted((_step_part(step) for step in steps_of(run)), key=lambda part: part["sweep"] is None)
+def report_page(run: StepRun, steps: Sequence[StepRun]) -> str:
+    """Return the HTML of the report on a run of `main` or of a step, or, if it is a run of `report`, on these runs of steps."""
+    parts = sorted((_step_part(step) for step in steps), key=lambda part: part["sweep"] is None)
     missing = [f"{name}: its run could not be opened" for name in steps_without_run(run)]
-    title = f"{run.step} on {run.parameters.get('data', '')}"
-    return render({"title": page_text(title), "steps": steps, "remarks": missing, **_texts(run)})
+    about = steps[0].parameters.get("data", "") if run.step == REPORT else run.parameters.get("data", "")
+    title = f"{count(len(steps), 'step') if run.step == REPORT else run.step} on {about}"
+    return render({"title": page_text(title), "steps": parts, "remarks": missing, **_texts(run)})
 
 
 def _step_part(step: StepRun) -> dict[str, Any]:

@@ -23,10 +23,12 @@ from penguins.resume.recovery import FINISHED_BY
 from penguins.text import quote
 from penguins.tracking.artifacts import READ_AS, fetch_artifact
 from penguins.tracking.run import VERSIONS
-from penguins.tracking.store import child_runs, now_ms
+from penguins.tracking.store import child_runs, now_ms, search_runs
 from penguins.tracking.summary import SUMMARY
 
 MAIN, REPORT = "main", "report"
+# What stands before a time in the parameter `run_id`.
+SINCE = "since:"
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,34 @@ def find_run(run_id: str) -> StepRun:
             f"{quote(found.run.info.run_name)}: {remedy}."
         )
     return found
+
+
+def runs_since(experiment_id: str, text: str) -> list[StepRun]:
+    """Return the newest run of each step in an experiment since the time in `text`, `since:2026-01-31T12:00` for example.
+
+    The time is in ISO 8601, in UTC where it names no other zone, or in milliseconds since 1970.
+    Raises InputError where it is none, or where no step has run since.
+    """
+    since = text.removeprefix(SINCE)
+    try:
+        start = int(since) if since.isdecimal() and len(since) > len("20260131") else _milliseconds(since)
+    except ValueError as error:
+        raise InputError(
+            f"The 'run_id' parameter must name a time after {SINCE}, such as {SINCE}2026-01-31T12:00. Got {quote(text)}."
+        ) from error
+    found = map(StepRun, search_runs(experiment_id, f"attributes.start_time >= {start}"))
+    newest = {run.step: run for run in found if STEP in run.tags and run.step not in (REPORT, MAIN, "")}
+    if not newest:
+        raise InputError(
+            f"The 'run_id' parameter must name a time since which a step has run in this experiment. Got {quote(text)}: give "
+            "an earlier time, or the name of the experiment in which they ran."
+        )
+    return list(newest.values())
+
+
+def _milliseconds(text: str) -> int:
+    time = datetime.fromisoformat(text)
+    return round((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def steps_of(run: StepRun) -> list[StepRun]:
