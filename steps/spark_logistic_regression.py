@@ -288,7 +288,7 @@ def main(parameters: Parameters) -> None:
         target = SparkTarget(parameters.spark)
         shared = shared_folder(target)
         session = stack.enter_context(step_session(target))
-        use_volume(session)
+        use_volume(session, parameters.register)
         fit_and_log(session, shared, parameters, run)
 
 

@@ -389,6 +389,7 @@ def test_a_table_that_does_not_fit_the_model(
         ({"output": "full/x"}, "Got 'full/x', a file."),
         ({"output": "https://host/x"}, "a URI that is only read."),
         ({"output": "xyz://host/x"}, "to which MLflow cannot upload"),
+        ({"output": "spark_catalog.nowhere.t", "spark": "local[2]"}, "with CREATE SCHEMA `spark_catalog`.`nowhere`"),
         ({"data": "u.csv"}, "The 'data' parameter must name a file that is there."),
     ],
 )

@@ -61,13 +61,13 @@ def _spark_process(folder: Path, name: str, command: list[str], sign: str, **mor
 
 
 @contextmanager
-def connect_server(folder: Path) -> Iterator[str]:
-    """Run a Connect server with two cores during the block, and yield its URL."""
+def connect_server(folder: Path, **variables: str) -> Iterator[str]:
+    """Run a Connect server with two cores and these environment variables during the block, and yield its URL."""
     port = free_port()
     command = [str(HOME / "bin" / "spark-submit"), "--master", "local[2]", *submit_options()]
     command += ["--conf", f"spark.connect.grpc.binding.port={port}", "--conf", "spark.connect.grpc.binding.address=127.0.0.1"]
     command += ["--class", "org.apache.spark.sql.connect.service.SparkConnectServer", "spark-internal"]
-    with _spark_process(folder, "connect", command, "started at:"):
+    with _spark_process(folder, "connect", command, "started at:", **variables):
         yield f"sc://127.0.0.1:{port}"
 
 

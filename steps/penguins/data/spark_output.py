@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
+from penguins.cli.combinations import is_catalog_table
 from penguins.data.spark_columns import quote_column
+from penguins.errors import InputError
 from penguins.text import one_line, print_warnings, quote
 
 # Spark's own catalogue, which replaces no table in one step.
@@ -16,6 +18,22 @@ NEW, OLD = "_new", "_old"
 def quote_table(name: str) -> str:
     """Quote catalog.schema.table for Spark SQL."""
     return ".".join(quote_column(part) for part in name.split("."))
+
+
+def require_schema(session: SparkSession, output: str) -> None:
+    """Raise InputError where the parameter `output` names a table of the catalogue in a schema that is not there."""
+    if not is_catalog_table(output):
+        return
+    schema = output.rpartition(".")[0]
+    try:
+        is_there, why = session.catalog.databaseExists(quote_table(schema)), ""
+    except PySparkException as error:
+        is_there, why = False, f" ({one_line(error)[:200]})"
+    if not is_there:
+        raise InputError(
+            f"The 'output' parameter must name a table in a schema that is there. Got {quote(output)}, and Spark finds no "
+            f"{schema}{why}: make it with CREATE SCHEMA {quote_table(schema)}, or name another one."
+        )
 
 
 def replace_tables(frames: Mapping[str, DataFrame], comment: str = "") -> None:

@@ -34,6 +34,7 @@ from penguins.data.spark_columns import (
 from penguins.data.spark_csv import is_csv_name, read_spark_csv
 from penguins.data.table import GroupedTable, count_names, print_dialect, print_left_out
 from penguins.errors import InputError
+from penguins.spark.jobs import setting
 from penguins.text import one_line, quote
 from penguins.tracking.artifacts import log_external_table, log_table
 
@@ -109,7 +110,7 @@ def load_spark_table(
 
 def _require_distinguishable(session: SparkSession, columns: Mapping[str, str]) -> None:
     """Raise InputError where the session, which may not be ours, takes two of the columns for one."""
-    if session.conf.get(CASE_SENSITIVE) == "true":
+    if setting(session, CASE_SENSITIVE) == "true":
         return
     originals: dict[str, str] = {}
     for name, parameter in columns.items():

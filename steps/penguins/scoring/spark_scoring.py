@@ -13,6 +13,7 @@ from penguins.data.locate import is_read_here
 from penguins.data.output import Output, report_errors
 from penguins.data.spark_checks import require_spark_classes, require_spark_finite, require_spark_numbers
 from penguins.data.spark_columns import class_name, quote_column
+from penguins.data.spark_output import require_schema
 from penguins.data.spark_table import SparkTable, load_spark_table
 from penguins.resume.step_run import record_fingerprint
 from penguins.scoring.evaluation import Evaluation, require_known_class
@@ -39,8 +40,9 @@ def score_with_spark(scoring: Scoring, target: SparkTarget, stack: ExitStack) ->
     """Predict in the session of `target`, which `stack` closes; write and evaluate."""
     shared = shared_folder(target) if scoring.model.is_spark else ""
     session = stack.enter_context(step_session(target))
+    require_schema(session, scoring.parameters.output)
     if scoring.model.is_spark:
-        use_volume(session)
+        use_volume(session, scoring.parameters.output)
     scorer = open_scorer(scoring.model, session, shared)
     if is_read_here(scoring.parameters.data):
         return score_table(scoring, partial(predict_in_spark, scorer), partial(write_with_session, scorer), scorer.classes)

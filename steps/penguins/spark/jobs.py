@@ -39,9 +39,20 @@ def is_connect_session(session: "SparkSession") -> bool:
     return type(session).__module__.startswith("pyspark.sql.connect")
 
 
+def setting(session: "SparkSession", name: str) -> str:
+    """Return a setting of the session; an empty text where it has none, tells none, as serverless compute, or is gone."""
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
+
+    try:
+        return session.conf.get(name, "") or ""
+    except (PySparkException, Py4JError, OSError):
+        return ""
+
+
 def n_parallel_tasks(session: "SparkSession") -> int:
     """Return about how many tasks the session runs at the same time: its number of shuffle partitions."""
-    number = session.conf.get("spark.sql.shuffle.partitions") or "auto"
+    number = setting(session, "spark.sql.shuffle.partitions")
     return int(number) if number.isdecimal() else SHUFFLE_PARTITIONS
 
 
@@ -101,13 +112,7 @@ def spark_errors() -> tuple[type[Exception], ...]:
 
 def has_single_attempts(session: "SparkSession") -> bool:
     """Tell whether a task that fails fails its job at once, as it does where Spark runs within one process."""
-    from py4j.protocol import Py4JError
-    from pyspark.errors import PySparkException
-
-    try:
-        master = session.conf.get("spark.master", "") or ""
-    except (PySparkException, Py4JError, OSError):  # of a session that tells it to nobody, or whose JVM has ended
-        return False
+    master = setting(session, "spark.master")
     return re.fullmatch(r"local(\[[^,]*\])?", master) is not None
 
 

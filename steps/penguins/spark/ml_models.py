@@ -18,6 +18,7 @@ from pyspark.errors import PySparkException
 from pyspark.ml import PipelineModel
 from pyspark.sql import SparkSession
 
+from penguins.cli.combinations import is_catalog_table
 from penguins.errors import InputError
 from penguins.spark.target import SparkTarget
 from penguins.temporary import temporary_folder
@@ -59,11 +60,12 @@ def shared_folder(target: SparkTarget) -> str:
     )
 
 
-def use_volume(session: SparkSession) -> None:
+def use_volume(session: SparkSession, result: str) -> None:
     """On Databricks compute that is reached through Connect, set the Volume through which MLflow passes models.
 
-    This is the Volume that `MLFLOW_DFS_TMP` names, or else `penguins` in the session's catalog and schema, which is created
-    if it does not exist. Raises InputError where it cannot be created.
+    This is the Volume that `MLFLOW_DFS_TMP` names, or else `penguins` in the catalog and schema of `result`, the name
+    catalog.schema.name of what the step registers or writes, or else in those of the session. It is created if it does not
+    exist. Raises InputError where it cannot be created.
     """
     if not (
         databricks_utils.is_in_databricks_serverless_runtime() or databricks_utils.is_in_databricks_shared_cluster_runtime()
@@ -71,7 +73,10 @@ def use_volume(session: SparkSession) -> None:
         return
     if Path(os.environ.get(SHARED, "").removeprefix("dbfs:")).is_relative_to(VOLUMES):
         return
-    catalog, schema = session.sql("SELECT current_catalog(), current_schema()").first() or ("", "")
+    if is_catalog_table(result):
+        catalog, schema, _ = result.split(".")
+    else:
+        catalog, schema = session.sql("SELECT current_catalog(), current_schema()").first() or ("", "")
     volume = VOLUMES / catalog / schema / VOLUME
     if not volume.is_dir():
         name = ".".join(f"`{part}`" for part in (catalog, schema, VOLUME))

@@ -5,8 +5,6 @@ from dataclasses import dataclass, replace
 
 import psutil
 from mlflow.utils.databricks_utils import is_in_databricks_serverless_runtime
-from py4j.protocol import Py4JError
-from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
@@ -14,7 +12,7 @@ from penguins.cli.rules import Auto
 from penguins.data.spark_columns import quote_column
 from penguins.data.spark_table import SparkTable
 from penguins.errors import InputError
-from penguins.spark.jobs import is_connect_session
+from penguins.spark.jobs import is_connect_session, setting
 from penguins.spark.target import SparkTarget
 from penguins.sweep.fit import group_name
 from penguins.sweep.settings import ONE_GROUP, SweepSettings
@@ -102,12 +100,12 @@ def worker_limit(session: SparkSession, spark: str) -> WorkerLimit | None:
     """Return the memory that a worker of the session has for a group, or None where nothing tells it."""
     if is_in_databricks_serverless_runtime():
         return WorkerLimit(SERVERLESS_MIB, "serverless compute gives a Python function", "a job cluster")
-    if stated := mib_of(_setting(session, PYSPARK_MEMORY)):
+    if stated := mib_of(setting(session, PYSPARK_MEMORY)):
         # Spark shares it out to the workers of an executor, one for each core that is stated.
-        cores = int(_setting(session, CORES) or 1)
+        cores = int(setting(session, CORES) or 1)
         return WorkerLimit(stated / cores, f"{PYSPARK_MEMORY} gives a worker", f"a larger {PYSPARK_MEMORY}")
     is_here = SparkTarget(spark).is_on_this_machine
-    if is_here or (not is_connect_session(session) and _setting(session, MASTER).startswith("local")):
+    if is_here or (not is_connect_session(session) and setting(session, MASTER).startswith("local")):
         available = psutil.virtual_memory().available / MIB
         return WorkerLimit(available, "this machine has available", "a machine with more memory", is_estimated=True)
     return None
@@ -139,10 +137,3 @@ def ways_out(settings: SweepSettings, n_records: int, limit: WorkerLimit) -> str
     if not limit.is_estimated:
         ways.append("spark=local[*] on a machine with more memory")
     return f"{', '.join(ways[:-1])} or {ways[-1]}"
-
-
-def _setting(session: SparkSession, name: str) -> str:
-    try:
-        return session.conf.get(name, "") or ""
-    except (PySparkException, Py4JError, OSError):  # of a session that tells it to nobody
-        return ""

@@ -14,10 +14,11 @@ from penguins.data.auto import Column
 from penguins.data.describe_spark import describe_spark_columns
 from penguins.data.spark_checks import require_spark_degrees, require_spark_numbers
 from penguins.data.spark_columns import quote_column
+from penguins.data.spark_output import require_schema
 from penguins.data.spark_table import MOST_ROWS_HERE, SparkTable, load_spark_table, spark_uri
 from penguins.errors import InputError
 from penguins.spark.groups import group_results
-from penguins.spark.jobs import n_parallel_tasks
+from penguins.spark.jobs import n_parallel_tasks, setting
 from penguins.spark.target import SparkTarget
 from penguins.sweep.algorithm import HAVERSINE
 from penguins.sweep.fit import SEPARATOR
@@ -37,10 +38,11 @@ BYTES_PER_NUMBER, BYTES_PER_OUTCOME = 8, 1_000
 
 
 class SparkBackend(Backend):
-    """Groups in Spark. Raises InputError where the workers of `session` are to log to a store that they cannot reach."""
+    """Groups in Spark. Raises InputError where workers cannot reach the store, or `output` is in no schema that is there."""
 
     def __init__(self, session: SparkSession, parameters: Any) -> None:
         require_shared_store(parameters, session)
+        require_schema(session, parameters.output)
         self.session, self.read = session, parameters.read
 
     def describe(self, data: str) -> Sequence[Column]:
@@ -153,7 +155,7 @@ def require_shared_store(parameters: Any, session: SparkSession) -> None:
         )
     if is_server(uri):
         return
-    master = session.conf.get("spark.master", "") if parameters.spark == "active" else parameters.spark
+    master = setting(session, "spark.master") if parameters.spark == "active" else parameters.spark
     if not SparkTarget(str(master)).is_on_this_machine:
         raise InputError(
             f"The 'log_from' parameter must be driver where the workers cannot reach the tracking store. Got 'executors' with "

@@ -261,6 +261,8 @@ def test_a_uri_has_a_folder_for_each_version_and_a_line_that_names_the_current_o
         ({"output": "mine"}, "a folder that holds something else than earlier results of sweeps"),
         ({"output": "http://example.org/t"}, "a URI that is only read"),
         ({"output": "a.b.c", "data": "a.b.c_results"}, "the table that is read"),
+        ({"output": "spark_catalog.nowhere.t", "runs": "none"}, "make it with CREATE SCHEMA `spark_catalog`.`nowhere`"),
+        ({"output": "nowhere.birds.t"}, "Spark finds no nowhere.birds"),
     ],
 )
 def test_an_output_where_nothing_can_be_written_is_refused(
