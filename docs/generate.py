@@ -1,7 +1,8 @@
 """Rewrite the files that repeat what the steps declare: `python docs/generate.py`; with `--check`, only name the stale ones.
 
-These are MLproject, the table of entry points in README.md, that of parameters in docs/parameters.md, the tasks and parameters
-in databricks.yml, and the lists of steps in pyproject.toml. Apart from MLproject, generated parts stand between two markers.
+These are MLproject, the table of entry points in README.md, that of parameters in docs/parameters.md, the tasks, parameters
+and models in resources/, and the lists of steps in pyproject.toml. Apart from MLproject, generated parts stand between two
+markers.
 """
 
 import re
@@ -21,6 +22,15 @@ from penguins.cli.steps import declared_steps
 WIDTH = 118
 # Parameters of `main` that a job on Databricks does not have, since its tasks are the steps and its session is given.
 NOT_OF_JOBS = ("steps", "config", "spark", "env_manager")
+# What the tasks of a job get in place of a parameter of the job. MLflow's times are in milliseconds, too.
+GIVEN = {"spark": "active", "run_id": "since:{{job.start_time.timestamp_ms}}"}
+# The step whose registered model the task `score` predicts with.
+SCORED = "dbscan_sweep"
+ON_SERVERLESS = "environment_key: default\ndisable_auto_optimization: true"  # which would repeat a task more often
+ON_CLUSTER = "job_cluster_key: default\nlibraries:\n  - requirements: ${workspace.file_path}/requirements-databricks.txt"
+SETTINGS_OF_TASK = """max_retries: 1
+min_retry_interval_millis: 60000
+timeout_seconds: ${var.timeout_seconds}"""
 
 
 def declared() -> dict[str, dict[str, Declared]]:
@@ -76,28 +86,73 @@ def table_of_parameters() -> str:
     return "\n".join(lines)
 
 
+def tasks_of_job() -> list[str]:
+    """Return the steps that are tasks: all but `main`, which a job replaces, the report last."""
+    return sorted((step for step in declared() if step != "main"), key=lambda step: step == "report")
+
+
+def job_parameter(step: str, name: str) -> str:
+    """Return what a job calls a parameter of a step: those that `main` has, too, are shared."""
+    return name if name in declared()["main"] else f"{step}_{name}"
+
+
+def job_default(step: str, name: str, default: str) -> str:
+    """Return the default of a job's parameter: that of the step, but results go to Unity Catalog."""
+    if name == "register":
+        return f"${{resources.registered_models.{step}.id}}"
+    if name == "output":
+        return f"${{var.catalog}}.${{resources.schemas.penguins.name}}.{'predictions' if step == 'score' else step}"
+    if name == "model_uri":  # of the model that the sweep before it has registered
+        return f"models:/${{resources.registered_models.{SCORED}.id}}@champion"
+    return default
+
+
 def job_parameters() -> str:
-    """Return the parameters of the jobs: those of `main`, with their defaults."""
-    of_main = {name: one for name, one in declared()["main"].items() if name not in NOT_OF_JOBS}
-    return indent("\n".join(f"- {{name: {name}, default: {quote(one.text)}}}" for name, one in of_main.items()), " " * 8)
+    """Return the parameters of the jobs with their defaults."""
+    found = {"experiment": "${resources.experiments.penguins.name}"}
+    shared = {name: one for name, one in declared()["main"].items() if name not in NOT_OF_JOBS}
+    found |= {name: one.text for name, one in shared.items()}
+    for step in tasks_of_job():
+        for name, one in declared()[step].items():
+            if name not in GIVEN and job_parameter(step, name) != name:
+                found[job_parameter(step, name)] = job_default(step, name, "" if one.is_required else one.text)
+    return indent("\n".join(f"- {{name: {name}, default: {quote(text)}}}" for name, text in found.items()), " " * 8)
+
+
+def command_of_task(step: str) -> list[str]:
+    """Return the arguments of a task: every parameter of the step."""
+    values = {name: f"{{{{job.parameters.{job_parameter(step, name)}}}}}" for name in ["experiment", *declared()[step]]}
+    values["experiment"] = "{{job.parameters.experiment}}"
+    return [f"--{name}={GIVEN.get(name, text)}" for name, text in values.items()]
 
 
 def tasks(compute: str, is_first: bool) -> str:
     """Return the tasks of a job, each with the lines `compute`; those of the first job define what the second one refers to."""
     lines = []
-    of_main = [name for name in declared()["main"] if name not in NOT_OF_JOBS]
-    for step, parameters in declared().items():
-        if step == "main" or declared_steps()[step].runs_alone:
-            continue
-        lines += [f"- task_key: {step}", indent(compute, "  ")]
+    for step in tasks_of_job():
+        lines += [f"- task_key: {step}", indent(compute, "  "), indent(SETTINGS_OF_TASK, "  ")]
+        if step == "score":
+            lines += ["  depends_on:", f"    - task_key: {SCORED}"]
+        if step == "report":
+            lines += ["  depends_on:", *[f"    - task_key: {other}" for other in tasks_of_job() if other != step]]
+            lines += ["  run_if: ALL_DONE"]
         if not is_first:
             lines.append(f"  spark_python_task: *{step}")
             continue
-        lines += [f"  spark_python_task: &{step}", f"    python_file: steps/{step}.py", "    parameters:"]
-        for name in ["experiment", *[name for name in parameters if name in of_main]]:
-            lines.append(f"      - --{name}={{{{job.parameters.{name}}}}}")
-        lines += ["      - --spark=active"] if "spark" in parameters else []
+        lines += [f"  spark_python_task: &{step}", f"    python_file: ${{var.steps}}/{step}.py", "    source: ${var.source}"]
+        lines += ["    parameters:", *[f"      - {quote(text)}" for text in command_of_task(step)]]
     return indent("\n".join(lines), " " * 8)
+
+
+def registered_models() -> str:
+    """Return the registered models, one for each step that registers."""
+    lines = []
+    for step in tasks_of_job():
+        if "register" in declared()[step]:
+            lines += [f"{step}:", "  catalog_name: ${var.catalog}", "  schema_name: ${resources.schemas.penguins.name}"]
+            lines += [f"  name: {step}", f"  comment: {quote(declared_steps()[step].question)}", "  grants:"]
+            lines += ["    - principal: ${var.data_readers}", "      privileges: [EXECUTE]"]
+    return indent("\n".join(lines), " " * 4)
 
 
 def banned_imports() -> str:
@@ -119,13 +174,12 @@ def strict_modules() -> str:
 PARTS: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"steps": table_of_steps},
     "docs/parameters.md": {"parameters": table_of_parameters},
-    "databricks.yml": {
+    "resources/penguins.job.yml": {
         "parameters": job_parameters,
-        "tasks on serverless compute": lambda: tasks("environment_key: default", is_first=True),
-        "tasks on a job cluster": lambda: tasks(
-            "job_cluster_key: default\nlibraries:\n  - requirements: ./requirements-databricks.txt", is_first=False
-        ),
+        "tasks on serverless compute": lambda: tasks(ON_SERVERLESS, is_first=True),
+        "tasks on a job cluster": lambda: tasks(ON_CLUSTER, is_first=False),
     },
+    "resources/penguins.models.yml": {"models": registered_models},
     "pyproject.toml": {"banned": banned_imports, "forbidden": forbidden_modules, "strict": strict_modules},
 }
 
