@@ -101,7 +101,7 @@ def job_default(step: str, name: str, default: str) -> str:
     if name == "register":
         return f"${{resources.registered_models.{step}.id}}"
     if name == "output":
-        return f"${{var.catalog}}.${{resources.schemas.penguins.name}}.{'predictions' if step == 'score' else step}"
+        return f"${{var.catalog}}.${{resources.schemas.penguins_schema.name}}.{'predictions' if step == 'score' else step}"
     if name == "model_uri":  # of the model that the sweep before it has registered
         return f"models:/${{resources.registered_models.{SCORED}.id}}@champion"
     return default
@@ -109,7 +109,7 @@ def job_default(step: str, name: str, default: str) -> str:
 
 def job_parameters() -> str:
     """Return the parameters of the jobs with their defaults."""
-    found = {"experiment": "${resources.experiments.penguins.name}"}
+    found = {"experiment": "${resources.experiments.penguins_experiment.name}"}
     shared = {name: one for name, one in declared()["main"].items() if name not in NOT_OF_JOBS}
     found |= {name: one.text for name, one in shared.items()}
     for step in tasks_of_job():
@@ -149,7 +149,7 @@ def registered_models() -> str:
     lines = []
     for step in tasks_of_job():
         if "register" in declared()[step]:
-            lines += [f"{step}:", "  catalog_name: ${var.catalog}", "  schema_name: ${resources.schemas.penguins.name}"]
+            lines += [f"{step}:", "  catalog_name: ${var.catalog}", "  schema_name: ${resources.schemas.penguins_schema.name}"]
             lines += [f"  name: {step}", f"  comment: {quote(declared_steps()[step].question)}", "  grants:"]
             lines += ["    - principal: ${var.data_readers}", "      privileges: [EXECUTE]"]
     return indent("\n".join(lines), " " * 4)

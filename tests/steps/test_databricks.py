@@ -168,14 +168,17 @@ def test_what_is_referred_to_is_a_resource_with_permissions() -> None:
     resources = BUNDLE["resources"]
     for kind, name in re.findall(r"\$\{resources\.(\w+)\.(\w+)\.", json.dumps(resources)):
         assert name in resources[kind]
+    # The CLI refuses two resources with the same key, of whatever kind.
+    keys = [key for of_kind in resources.values() for key in of_kind]
+    assert sorted(keys) == sorted(set(keys))
     for model in resources["registered_models"].values():
         assert RegisteredModel.from_dict(model).grants
     assert set(resources["registered_models"]) == {
         name for name, entry in MLPROJECT["entry_points"].items() if "register" in entry["parameters"]
     }
-    assert Schema.from_dict(resources["schemas"]["penguins"]).grants
-    assert Volume.from_dict(resources["volumes"]["penguins"]).name == VOLUME
-    assert MlflowExperiment.from_dict(resources["experiments"]["penguins"]).permissions
+    assert Schema.from_dict(resources["schemas"]["penguins_schema"]).grants
+    assert Volume.from_dict(resources["volumes"]["penguins_volume"]).name == VOLUME
+    assert MlflowExperiment.from_dict(resources["experiments"]["penguins_experiment"]).permissions
 
 
 def test_a_job_installs_the_pins_except_those_that_its_runtime_brings() -> None:
