@@ -140,7 +140,12 @@ def test_the_project_may_be_a_zip(run_refused: RunRefused, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("is_within_a_run", [False, True])
-def test_pythons_call_runs_a_step_under_the_run_that_is_active(run_refused: RunRefused, is_within_a_run: bool) -> None:
+def test_pythons_call_runs_a_step_under_the_run_that_is_active(
+    run_refused: RunRefused, monkeypatch: pytest.MonkeyPatch, is_within_a_run: bool
+) -> None:
+    # What `set_experiment` sets would stay for the tests that follow.
+    monkeypatch.setattr("mlflow.tracking.fluent._active_experiment_id", None)
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", "")
     mlflow.set_experiment("penguins")
     outer = mlflow.start_run(run_name="outer").info.run_id if is_within_a_run else None
     run = run_refused(str(PROJECT))
