@@ -147,6 +147,10 @@ def test_the_newest_run_of_each_step_since_a_time_is_reported_on_one_page(store:
     page = content(store, store.only("report"))
     assert {part["run_id"] for part in page["steps"]} == set(newest)
     assert page["title"] == "2 steps on penguins"
+    assert step(kmeans_sweep, n_clusters="2", data=str(BUNDLED_FILE), features="body_mass_g") == 0
+    assert step(report, run_id=f"since:{text}") == 0
+    pages = [content(store, run)["title"] for run in store.runs() if run.info.run_name == "report"]
+    assert "2 steps on 2 tables" in pages
 
 
 @pytest.mark.parametrize(

@@ -24,9 +24,14 @@ def report_page(run: StepRun, steps: Sequence[StepRun]) -> str:
     """Return the HTML of the report on a run of `main` or of a step, or, if it is a run of `report`, on these runs of steps."""
     parts = sorted((_step_part(step) for step in steps), key=lambda part: part["sweep"] is None)
     missing = [f"{name}: its run could not be opened" for name in steps_without_run(run)]
-    about = steps[0].parameters.get("data", "") if run.step == REPORT else run.parameters.get("data", "")
-    title = f"{count(len(steps), 'step') if run.step == REPORT else run.step} on {about}"
+    title = _title(run.step, [run]) if run.step != REPORT else _title(count(len(steps), "step"), steps)
     return render({"title": page_text(title), "steps": parts, "remarks": missing, **_texts(run)})
+
+
+def _title(what: str, runs: Sequence[StepRun]) -> str:
+    """Return the title of a page about `what`, on the data of these runs."""
+    tables = {run.parameters.get("data", "") for run in runs}
+    return f"{what} on {tables.pop() if len(tables) == 1 else count(len(tables), 'table')}"
 
 
 def _step_part(step: StepRun) -> dict[str, Any]:
