@@ -77,13 +77,13 @@ class Clusters:
         clusterings = members.clusterings[members.clusters]
         starts = members.starts[members.offsets[:-1]]
         centers, spreads, _ = _statistics(X, clusterings, starts)
-        n_records = np.diff(starts, append=len(X))
+        n_records = segment_sizes(starts, len(X))
         return cls(members, X, distances, means, standard_deviations, clusterings, n_records, centers, spreads)
 
 
 def _statistics(X: np.ndarray, segments: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Compute the mean and standard deviation of each segment of the rows of X, and the deviation of each row from the mean."""
-    sizes = np.diff(starts, append=len(X))[:, None]
+    sizes = segment_sizes(starts, len(X))[:, None]
     means = _segment_sums(X, segments, starts) / sizes
     deviations = X - means[segments]
     return means, np.sqrt(_segment_sums(np.square(deviations), segments, starts) / sizes), deviations
@@ -113,6 +113,18 @@ def count_labels(labels: np.ndarray) -> np.ndarray:
     width = int(labels.max(initial=NOISE)) + 2
     codes = labels + (width * np.arange(len(labels)) + 1)[:, None]
     return np.bincount(codes.ravel(), minlength=len(labels) * width).reshape(len(labels), width)
+
+
+def segment_sizes(starts: np.ndarray, n: int) -> np.ndarray:
+    """Return the sizes of the segments of `n` items that begin at `starts`."""
+    return np.asarray(np.append(starts[1:], n) - starts)
+
+
+def is_first(values: np.ndarray) -> np.ndarray:
+    """Tell of each of the values whether it differs from the one before; the first one does."""
+    found = np.ones(len(values), dtype=bool)
+    np.not_equal(values[1:], values[:-1], out=found[1:])
+    return found
 
 
 def ranges(starts: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from scipy.sparse import csr_array
 
-from penguins.clustering.clusters import NOISE
+from penguins.clustering.clusters import NOISE, segment_sizes
 from penguins.clustering.distances import Distances
 from penguins.clustering.threads import n_threads
 
@@ -29,7 +29,7 @@ def all_points_core_distances(points: Distances, labels: np.ndarray) -> np.ndarr
     by_cluster = np.argsort(cluster, kind="stable")
     stops = np.searchsorted(cluster[by_cluster], np.arange(offsets[-1] + 1))
     clusters = csr_array((np.ones(len(cell)), cell[by_cluster], stops), shape=(int(offsets[-1]), len(starts)))
-    sizes = clusters @ np.diff(starts, append=len(points)).astype(float)
+    sizes = clusters @ segment_sizes(starts, len(points)).astype(float)
     own = np.where(labels == NOISE, -1, offsets[:-1, None] + labels)
     result = np.full(labels.shape, np.inf)
 

@@ -3,19 +3,26 @@
 Noise counts against a clustering, and clusters may have any shape. Several clusterings of the same records share the distances.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
 
 import numpy as np
 
-from penguins.clustering.clusters import NOISE, count_labels
+from penguins.clustering.clusters import NOISE, Members, count_labels, parts
 from penguins.clustering.core_distances import all_points_core_distances
 from penguins.clustering.distances import Distances
-from penguins.clustering.spanning_trees import MOST_RECORDS_IN_MATRIX, Edges, spanning_forest, spanning_tree
+from penguins.clustering.spanning_trees import Edges, spanning_forest, spanning_tree
 
 # Beyond this number of clustered records, the index is estimated on a sample of as many records.
 MOST_RECORDS = 20_000
 ROWS_AT_ONCE = 512
+# Up to this number of pairs of records of a cluster, the trees of all clusters are made at once.
+MOST_PAIRS = 1 << 15
+# Makes the trees of clusters, given the distances, the members of the clusters, their squared core distances, and where in the
+# members each cluster begins.
+TreeMaker = Callable[[Distances, np.ndarray, np.ndarray, np.ndarray], Edges]
 TOO_FEW_CLUSTERS = "dbcv: fewer than two clusters of two records or more"
 
 
@@ -87,36 +94,46 @@ def _values(points: Distances, labels: np.ndarray) -> np.ndarray:
     eligible = np.flatnonzero(labels.max(axis=1, initial=NOISE) >= 1)
     if not len(eligible):
         return values
-    core_squares = all_points_core_distances(points, labels[eligible])
+    labels = labels[eligible]
+    core_squares = all_points_core_distances(points, labels)
+    n_pairs = (count_labels(labels)[:, 1:] ** 2).sum(axis=1) // 2
     known: dict[bytes, Edges] = {}  # Many values of eps have the same cluster.
-    for clustering, squares in zip(eligible, core_squares, strict=True):
-        values[clustering] = _value(points, labels[clustering], squares, known)
+    for start, stop in parts(n_pairs, MOST_PAIRS):
+        are_few = points.are_in_memory and n_pairs[start:stop].sum() <= MOST_PAIRS
+        make_trees = spanning_forest if are_few else partial(_trees_of_clusters, known)
+        values[eligible[start:stop]] = _values_of(points, labels[start:stop], core_squares[start:stop], make_trees)
     return values
 
 
-def _value(points: Distances, labels: np.ndarray, core_squares: np.ndarray, known: dict[bytes, Edges]) -> float:
-    """Compute DBCV of one clustering. `known` holds by their records the trees of clusters of other clusterings."""
-    members = np.lexsort((core_squares, labels))  # by cluster, core distance and position
-    members = members[np.searchsorted(labels[members], 0) :]
-    clusters, squares = labels[members], core_squares[members]
-    sizes = np.bincount(clusters)
-    if len(members) <= MOST_RECORDS_IN_MATRIX:
-        edges = spanning_forest(points.squares(members, members), clusters, squares)
-    else:
-        edges = _trees_of_clusters(points, members, np.cumsum(sizes) - sizes, squares, known)
-    is_internal = np.bincount(np.concatenate([edges.first, edges.second]), minlength=len(members)) > 1
+def _values_of(points: Distances, labels: np.ndarray, all_core_squares: np.ndarray, make_trees: TreeMaker) -> np.ndarray:
+    """Compute DBCV of some clusterings, of two clusters or more each."""
+    members = Members.from_labels(labels)
+    core_squares = all_core_squares[members.clusterings[members.clusters], members.records]
+    order = np.lexsort((core_squares, members.clusters))  # by cluster, core distance and position
+    records, core_squares, clusters = members.records[order], core_squares[order], members.clusters
+    edges = make_trees(points, records, core_squares, members.starts)
+    is_internal = np.bincount(np.concatenate([edges.first, edges.second]), minlength=len(records)) > 1
     sparseness = np.sqrt(_sparseness(edges, is_internal, clusters))
-    is_internal |= np.bincount(clusters[is_internal], minlength=len(sizes))[clusters] == 0
-    separation = np.sqrt(_separations(points, squares[is_internal], members[is_internal], clusters[is_internal]))
+    is_internal |= np.bincount(clusters[is_internal], minlength=len(members))[clusters] == 0
+    internal = np.flatnonzero(is_internal)
+    cuts = np.searchsorted(clusters[internal], members.offsets)
+    separation = np.empty(len(members))
+    for one, (begin, end) in enumerate(pairwise(members.offsets.tolist())):
+        own = internal[cuts[one] : cuts[one + 1]]
+        separation[begin:end] = _separations(points, core_squares[own], records[own], clusters[own] - begin)
+    separation = np.sqrt(separation)
     largest = np.maximum(separation, sparseness)
     validity = (separation - sparseness) / np.where(largest > 0, largest, 1)
-    return float(sizes @ validity / len(labels))
+    return np.asarray(np.bincount(members.clusterings, weights=members.sizes * validity) / labels.shape[1])
 
 
 def _trees_of_clusters(
-    points: Distances, members: np.ndarray, starts: np.ndarray, core_squares: np.ndarray, known: dict[bytes, Edges]
+    known: dict[bytes, Edges], points: Distances, members: np.ndarray, core_squares: np.ndarray, starts: np.ndarray
 ) -> Edges:
-    """Return the edges of the trees of all clusters, each in turn, which begin at `starts` of `members`."""
+    """Return the edges of the trees of all clusters, which begin at `starts` of `members`, made one by one.
+
+    `known` holds by their records the trees of clusters of other clusterings, and gets these, too.
+    """
     found = []
     for start, stop in zip(starts.tolist(), [*starts[1:].tolist(), len(members)], strict=True):
         of_cluster = members[start:stop]

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
-from penguins.clustering.clusters import NOISE
+from penguins.clustering.clusters import NOISE, segment_sizes
 from penguins.clustering.ties import MOST_FEATURES, Limits, squares_by_products
 
 # Within these bounds a k-d tree finds the nearest records faster than a search of the matrix.
@@ -83,7 +83,7 @@ def _label_core_samples(order: np.ndarray, is_apart: np.ndarray, core: np.ndarra
     label_of_tree = np.full(len(starts), NOISE)
     label_of_tree[np.flatnonzero(of_core)[ranks]] = np.arange(len(ranks)) - n_before[limit[of_core]]
     labels = np.empty((n_limits, n), dtype=np.intp)
-    labels[:, order] = np.repeat(label_of_tree, np.diff(starts, append=n_limits * n)).reshape(n_limits, n)
+    labels[:, order] = np.repeat(label_of_tree, segment_sizes(starts, n_limits * n)).reshape(n_limits, n)
     return labels
 
 

@@ -33,6 +33,17 @@ class Distances:
             return np.asarray(self._matrix[rows][:, columns])
         return self._compute(self.points[rows], self.points[columns])
 
+    @property
+    def are_in_memory(self) -> bool:
+        """Whether the distances of all records are at hand, so that those of any pairs are."""
+        return self._matrix is not None
+
+    def of_pairs(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """Return a new array of the squared distance of each pair, of shape (n_pairs,). Raises ValueError unless in memory."""
+        if self._matrix is None:
+            raise ValueError("the distances of pairs need the matrix of all distances")
+        return np.asarray(self._matrix.take(rows * len(self) + columns))
+
     def rows(self, start: int, stop: int) -> np.ndarray:
         """Return a new array of the squared distances of the records from `start` to `stop` to all records."""
         if self._matrix is not None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from penguins.clustering.clusters import NOISE, Clusters, parts, ranges
+from penguins.clustering.clusters import NOISE, Clusters, is_first, parts, ranges
 from penguins.clustering.dbcv import dbcv
 from penguins.clustering.s_dbw import s_dbw
 from penguins.clustering.silhouette import euclidean_distances, mean_silhouettes
@@ -169,7 +169,7 @@ def davies_bouldin(clusters: Clusters) -> np.ndarray:
         j, i = ranges(starts[members.clusterings[start:stop]], n_partners[start:stop])
         i += start
         distances = _distances_between_means(clusters, start, stop, i, j)
-        rows = np.flatnonzero(np.diff(i, prepend=-1))
+        rows = np.flatnonzero(is_first(i))
         farthest[start:stop] = np.maximum.reduceat(distances, rows)
         distances[distances == 0] = np.inf
         worst[start:stop] = np.maximum.reduceat((spreads[i] + spreads[j]) / distances, rows)

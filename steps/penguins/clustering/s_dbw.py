@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from penguins.clustering.clusters import Clusters, parts, ranges, sort_clusters
+from penguins.clustering.clusters import Clusters, is_first, parts, ranges, sort_clusters
 
 # The 95 % confidence interval of a mean, in standard errors.
 INTERVAL = 1.96
@@ -59,8 +59,7 @@ def _records_nearest_to_means(clusters: Clusters) -> np.ndarray:
     members = clusters.members
     smallest = np.minimum.reduceat(clusters.distances, members.starts)
     nearest = np.flatnonzero(clusters.distances == smallest[members.clusters])
-    is_first = np.diff(members.clusters[nearest], prepend=-1) > 0
-    return np.asarray(clusters.X[nearest[is_first]])
+    return np.asarray(clusters.X[nearest[is_first(members.clusters[nearest])]])
 
 
 def _boxes_between(

@@ -9,7 +9,7 @@ from scipy.sparse import csr_array
 from scipy.spatial.distance import cdist
 from threadpoolctl import threadpool_limits
 
-from penguins.clustering.clusters import NOISE, Members, parts
+from penguins.clustering.clusters import NOISE, Members, parts, segment_sizes
 from penguins.clustering.sphere import arcs
 from penguins.clustering.threads import n_threads
 
@@ -165,7 +165,7 @@ def _tile(starts: np.ndarray, start: int, stop: int) -> _Tile:
 def _score_block(refinement: _Refinement, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Sum the silhouettes of the scored records among `rows`, and count these records, both by clustering."""
     distances = refinement.clusters @ _cell_sums(refinement, rows)
-    sizes = refinement.clusters @ np.diff(refinement.starts, append=len(refinement.X)).astype(float)
+    sizes = refinement.clusters @ segment_sizes(refinement.starts, len(refinement.X)).astype(float)
     clusterings, columns = np.nonzero(refinement.scored[:, rows])
     own = refinement.labels[clusterings, rows[columns]] + refinement.offsets[clusterings]
     silhouettes, _ = _silhouettes(distances, sizes, refinement.offsets, own, clusterings, columns)

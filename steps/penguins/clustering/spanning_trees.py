@@ -4,13 +4,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from penguins.clustering.clusters import is_first, ranges, segment_sizes
 from penguins.clustering.distances import Distances
 
 # Records are compared with the densest ones first, then with four times as many each time.
 FIRST_COLUMNS, GROWTH = 64, 4
 NUMBERS_IN_MEMORY = 1 << 22
-# Up to this number of records, the trees of all clusters come from one matrix.
-MOST_RECORDS_IN_MATRIX = 512
 
 
 class Edges(NamedTuple):
@@ -114,49 +113,68 @@ def _smallest_edge(
     return tuple(array[first].item() for array in (square, of_core, low, high, a, b))
 
 
-def spanning_forest(squares: np.ndarray, clusters: np.ndarray, core_squares: np.ndarray) -> Edges:
-    """Return the edges of the trees of all clusters of few records, which are those of `spanning_tree`.
+def spanning_forest(points: Distances, members: np.ndarray, core_squares: np.ndarray, starts: np.ndarray) -> Edges:
+    """Return the edges of the trees of many clusters of few records, which are those of `spanning_tree`.
 
-    The records are sorted by cluster, and each cluster as in `spanning_tree`. `squares`, of shape (n, n), are their squared
-    distances; `clusters`, 0, 1 …, and `core_squares` have the shape (n,). The ends are positions of records; the edges of all
-    clusters come in one list.
+    The clusters, which begin at `starts` of members, may be those of several clusterings. Each is in the order of
+    `spanning_tree`, and so are members and core_squares, both of shape (n,). The ends are positions in members; the edges of
+    all clusters come in one list.
     """
-    n = len(clusters)
-    is_first = np.tri(n, k=-1, dtype=bool)
-    is_first &= clusters[:, None] == clusters
-    is_first &= squares <= core_squares[:, None]
-    parents = is_first.argmax(axis=1)
-    has_parent = is_first[np.arange(n), parents]
-    parents[~has_parent] = -1
-    children, roots = np.flatnonzero(has_parent), np.flatnonzero(~has_parent)
-    edges = [Edges(children, parents[children], core_squares[children])]
-    if len(roots) > clusters[-1] + 1:
-        edges.append(_edges_between_trees(squares, core_squares, _trees_of(parents, roots), clusters[roots]))
+    clusters = np.repeat(np.arange(len(starts)), segment_sizes(starts, len(members)))
+    first_of_cluster = starts[clusters]
+    # Each two records of a cluster once, where the second one has the larger core distance.
+    first, second = ranges(first_of_cluster, np.arange(len(members)) - first_of_cluster)
+    core = core_squares[second]
+    places = np.flatnonzero(points.of_pairs(members[first], members[second]) <= core)
+    places = places[is_first(second[places])]
+    children, parents = second[places], np.full(len(members), -1)
+    parents[children] = first[places]
+    edges = [Edges(children, parents[children], core[places])]
+    roots = np.flatnonzero(parents < 0)
+    if len(roots) > len(starts):
+        edges.append(_edges_between_trees(points, members, core_squares, _trees_of(parents, roots), (first, second)))
     return Edges(*[np.concatenate(arrays) for arrays in zip(*edges, strict=True)])
 
 
-def _edges_between_trees(squares: np.ndarray, core_squares: np.ndarray, trees: np.ndarray, clusters: np.ndarray) -> Edges:
-    """Join the trees of each cluster by Kruskal's algorithm, given the tree of each record and the cluster of each tree.
+def _edges_between_trees(
+    points: Distances, members: np.ndarray, core_squares: np.ndarray, trees: np.ndarray, pairs: tuple[np.ndarray, np.ndarray]
+) -> Edges:
+    """Join the trees of each cluster by Kruskal's algorithm, given the tree of each record, from 0 on, cluster by cluster.
 
-    Only the smallest edge between two trees can belong to the result. The order of edges is that of `_smallest_edge`.
+    `pairs` are the positions of each two records of a cluster, sorted by the second and then the first one. Only the smallest
+    edge between two trees can belong to the result. The order of edges is that of `_smallest_edge`.
     """
-    by_tree = np.argsort(trees, kind="stable")
-    ranks, core = trees[by_tree], core_squares[by_tree]
-    starts = np.searchsorted(ranks, np.arange(len(clusters)))
-    weights = squares[by_tree][:, by_tree]
-    np.maximum(weights, core, out=weights)
-    np.maximum(weights, core[:, None], out=weights)
-    smallest = np.minimum.reduceat(np.minimum.reduceat(weights, starts, axis=0), starts, axis=1)
-    smallest[np.tri(len(clusters), dtype=bool) | (clusters[:, None] != clusters)] = -np.inf  # each two trees of a cluster once
-    places = np.flatnonzero(weights == smallest[ranks][:, ranks])
-    row, column = np.divmod(places, len(trees))
-    found, a, b = weights.ravel()[places], by_tree[row], by_tree[column]
-    low, high = np.minimum(a, b), np.maximum(a, b)
-    order = np.lexsort((high, low, np.where(core_squares[high] == found, high, -1), found))
-    joined, edges = list(range(len(clusters))), []
-    for at, one, other in zip(order.tolist(), ranks[row][order].tolist(), ranks[column][order].tolist(), strict=True):
-        kept, gone = joined[one], joined[other]
-        if kept != gone:
-            edges.append(at)
-            joined = [kept if tree == gone else tree for tree in joined]
-    return Edges(low[edges], high[edges], found[edges])
+    by_tree = np.argsort(trees, kind="stable")  # A cluster keeps its positions, and so its pairs.
+    first, second = pairs
+    sorted_members, sorted_core, sorted_trees = members[by_tree], core_squares[by_tree], trees[by_tree]
+    weights = points.of_pairs(sorted_members[first], sorted_members[second])
+    np.maximum(weights, sorted_core[first], out=weights)
+    np.maximum(weights, sorted_core[second], out=weights)
+    of_first, of_second = sorted_trees[first], sorted_trees[second]
+    # The smallest edge of each record to each tree before it, and of those the smallest one between two trees.
+    starts = np.flatnonzero(is_first(second) | is_first(of_first))
+    of_record, trees_of_record = np.minimum.reduceat(weights, starts), of_second[starts] * len(trees) + of_first[starts]
+    order = np.argsort(trees_of_record, kind="stable")
+    firsts = np.flatnonzero(is_first(trees_of_record[order]))
+    smallest = np.empty(len(starts))
+    smallest[order] = np.repeat(np.minimum.reduceat(of_record[order], firsts), segment_sizes(firsts, len(starts)))
+    smallest[of_first[starts] == of_second[starts]] = -np.inf  # within a tree
+    kept = np.flatnonzero(weights == np.repeat(smallest, segment_sizes(starts, len(weights))))
+    a, b, squares = by_tree[first[kept]], by_tree[second[kept]], weights[kept]
+    return _kruskal(Edges(np.minimum(a, b), np.maximum(a, b), squares), core_squares, trees)
+
+
+def _kruskal(edges: Edges, core_squares: np.ndarray, trees: np.ndarray) -> Edges:
+    """Return those of the edges that join the trees."""
+    low, high, squares = edges
+    order = np.lexsort((high, low, np.where(core_squares[high] == squares, high, -1), squares))
+    joined, chosen = list(range(trees.max() + 1)), []
+    for edge, one, other in zip(order.tolist(), trees[low[order]].tolist(), trees[high[order]].tolist(), strict=True):
+        while one != joined[one]:
+            one = joined[one]
+        while other != joined[other]:
+            other = joined[other]
+        if one != other:
+            chosen.append(edge)
+            joined[one] = other
+    return Edges(low[chosen], high[chosen], squares[chosen])

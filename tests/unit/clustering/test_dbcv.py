@@ -122,7 +122,7 @@ def test_clusterings_are_scored_the_same_alone_in_blocks_and_in_any_order_of_row
     monkeypatch.setattr("penguins.clustering.distances.MOST_RECORDS_IN_MATRIX", 0)
     monkeypatch.setattr("penguins.clustering.core_distances.NUMBERS_IN_CACHE", 100)
     monkeypatch.setattr("penguins.clustering.dbcv.ROWS_AT_ONCE", 7)
-    monkeypatch.setattr("penguins.clustering.dbcv.MOST_RECORDS_IN_MATRIX", 0)
+    monkeypatch.setattr("penguins.clustering.dbcv.MOST_PAIRS", 0)
     monkeypatch.setattr("penguins.clustering.spanning_trees.NUMBERS_IN_MEMORY", 30)
     monkeypatch.setattr("penguins.clustering.spanning_trees.FIRST_COLUMNS", 2)
     assert [one.value for one in dbcv(X, clusterings)] == pytest.approx(found, abs=1e-12, nan_ok=True)
