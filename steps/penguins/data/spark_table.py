@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from functools import reduce
 from operator import and_
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 from urllib.parse import urlparse
 
 import pandas as pd
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from penguins.cli.read_options import DETECT, ReadOptions
@@ -43,8 +44,6 @@ MOST_ROWS_HERE = 1_000_000
 PATTERN_SIGNS = frozenset("[]{}*?\\")
 CASE_SENSITIVE = "spark.sql.caseSensitive"
 ORDER = "(row number)"
-# No column that a step uses has this name: the rules of parameters refuse it.
-TOTAL = ""
 # A cause with a message in the stack of a Java exception. The last one says most: which record, which file.
 ROOT_CAUSE = re.compile(r"^Caused by: [\w.$]+: (.+)", re.MULTILINE)
 # What helps where a message of Spark has these words.
@@ -188,14 +187,10 @@ def _load_in_spark(
         everything, options = read_in_spark(session, data, read, columns | others, (*names, *others))
         require_columns(others, everything.columns)
         of_ids = convert_ids(everything, list(others), is_csv=options is not None)
-        selected = everything.select(*convert_columns(everything, columns, names, classes))
         with_ids = everything.select(*convert_columns(everything, columns, names, classes), *of_ids)
         is_complete = reduce(and_, [F.col(quote_column(name)).isNotNull() for name in columns if name != optional])
         frame = with_ids.where(is_complete)
-        n_missing = _count_missing(selected)
-        total = n_missing.pop(TOTAL)
-        n_missing.pop(optional, None)
-        rows, n_names, digest = _count_rows(frame, columns, names)
+        total, rows, n_names, digest, n_missing = _count_rows(with_ids, columns, names, is_complete)
     if options:
         print_dialect(table_name(data), options)
     if not rows:
@@ -208,7 +203,7 @@ def _load_in_spark(
         frame, {name: columns[name] for name in columns if name not in (*numbers, *names, classes)}, options
     )
     log_external_table(data, rows, total - rows, str(options or ""))
-    print_left_out(total, total - rows, n_missing)
+    print_left_out(total, total - rows, {name: n for name, n in n_missing.items() if name != optional})
     return SparkTable(
         frame=frame,
         name=data,
@@ -261,16 +256,26 @@ def read_in_spark(
     return session.read.parquet(data), None
 
 
-def _count_missing(frame: DataFrame) -> dict[str, int]:
-    """Return in how many rows each column misses a value, and as `TOTAL` the number of rows."""
-    counts = frame.agg(F.count("*"), *[F.count_if(F.col(quote_column(name)).isNull()) for name in frame.columns]).first()
-    return dict(zip([TOTAL, *frame.columns], counts or (), strict=True))
+class _Counts(NamedTuple):
+    """The number of all rows of a table; of its complete ones the number, that of the distinct names, and a sum of hashes.
+
+    `missing` is the number of rows in which each column misses a value.
+    """
+
+    total: int
+    rows: int
+    names: int
+    digest: int
+    missing: dict[str, int]
 
 
-def _count_rows(frame: DataFrame, columns: Mapping[str, str], names: Sequence[str]) -> tuple[int, int, int]:
-    """Return the numbers of rows and of distinct combinations of `names`, and a sum of hashes that identifies the content."""
+def _count_rows(frame: DataFrame, columns: Collection[str], names: Sequence[str], is_complete: Column) -> _Counts:
+    """Count, in one pass over the table, what a step has to know of it before it begins."""
+    fields = {name: F.col(quote_column(name)) for name in columns}
     # The sum does not depend on the order of the rows, and cannot overflow as one of bigints could.
-    hashed = F.xxhash64(*[F.col(quote_column(name)) for name in columns]).cast("decimal(38,0)")
-    n_names = F.count_distinct(*[F.col(quote_column(name)) for name in names]) if names else F.lit(1)
-    counts = frame.agg(F.count("*"), n_names, F.sum(hashed)).first()
-    return (counts[0], counts[1], counts[2]) if counts else (0, 0, 0)
+    hashed = F.xxhash64(*fields.values()).cast("decimal(38,0)")
+    n_names = F.count_distinct(*[F.when(is_complete, fields[name]) for name in names]) if names else F.lit(1)
+    counts = [F.count("*"), F.count_if(is_complete), n_names, F.sum(F.when(is_complete, hashed))]
+    of_columns = [F.count_if(field.isNull()) for field in fields.values()]
+    total, rows, n_distinct, digest, *missing = frame.agg(*counts, *of_columns).collect()[0]
+    return _Counts(total, rows, n_distinct, digest, dict(zip(fields, missing, strict=True)))
