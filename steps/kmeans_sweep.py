@@ -33,7 +33,7 @@ from penguins.cli.rules import Choice
 from penguins.cli.script import check_command_line, run_script
 from penguins.cli.steps import Step
 from penguins.spark.session import start_in_background
-from penguins.spark.target import target_or_none
+from penguins.spark.target import target_of_sweep
 
 STEP = Step(
     "kmeans_sweep",
@@ -79,7 +79,7 @@ class Parameters:
 
 
 if __name__ == "__main__":
-    start_in_background(target_or_none(check_command_line(NAME, Parameters).spark))
+    start_in_background(target_of_sweep(check_command_line(NAME, Parameters)))
 
 from penguins.sweep.step import run_sweep_step
 

@@ -1,6 +1,7 @@
 """Rules for parameters that do not go together."""
 
 import re
+from typing import Any
 
 from penguins.cli.rules import NONE
 from penguins.errors import InputError
@@ -27,6 +28,11 @@ def require_models_to_register(runs: str, models: str, register: str) -> None:
 def is_catalog_table(output: str) -> bool:
     """Tell whether the parameter `output` names a table of a catalogue: catalog.schema.table."""
     return CATALOG_TABLE.fullmatch(output) is not None
+
+
+def is_written_by_spark(parameters: Any) -> bool:
+    """Tell whether Spark, if there is one, writes the tables of a sweep itself, group by group."""
+    return parameters.runs == "none" and bool(parameters.output)
 
 
 def require_spark_for_table(output: str, spark: str) -> None:

@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 # Options of the driver's JVM. A setting of the session would replace those of the site, whereas these are added to them.
 JVM_OPTIONS = "SPARK_SUBMIT_OPTS"
 REGISTRY = "MLFLOW_REGISTRY_URI"
-# A compiler and a collector for a JVM that lives for a minute.
-SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+# The collector of a small heap, and a compiler for a JVM that lives for a minute. The other one takes longer, and its code half
+# the time.
+LONG_LIVED = "-XX:+UseSerialGC"
+SHORT_LIVED = f"-XX:TieredStopAtLevel=1 {LONG_LIVED}"
 LOCAL_SETTINGS = {
     # A cluster elsewhere has secrets of its own in these variables.
     **{f"spark.executorEnv.{name}": "" for name in CLOUD_SECRETS},
     "spark.driver.bindAddress": "127.0.0.1",
-    "spark.driver.extraJavaOptions": SHORT_LIVED,
     "spark.driver.host": "127.0.0.1",
-    "spark.executor.extraJavaOptions": SHORT_LIVED,
 }
 SETTINGS = {
     # On one machine the workers inherit the driver's environment, and only those that log may have its credentials.
@@ -211,7 +211,8 @@ def _settings(target: SparkTarget) -> dict[str, str]:
         import pyspark
 
         os.environ.setdefault("SPARK_HOME", os.path.dirname(pyspark.__file__))
-    return SETTINGS | _hidden_variables() | LOCAL_SETTINGS | {"spark.sql.shuffle.partitions": str(os.cpu_count())}
+    java = {f"spark.{of}.extraJavaOptions": LONG_LIVED if target.is_long else SHORT_LIVED for of in ("driver", "executor")}
+    return SETTINGS | _hidden_variables() | LOCAL_SETTINGS | java | {"spark.sql.shuffle.partitions": str(os.cpu_count())}
 
 
 def _hidden_variables() -> dict[str, str]:

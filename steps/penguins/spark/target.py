@@ -3,7 +3,10 @@
 import os
 import shutil
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlparse
+
+from penguins.cli.combinations import is_written_by_spark
 
 # The values of the parameter for no Spark, and for Spark in the step's own process, which is the default.
 NONE, LOCAL = "none", "local[*]"
@@ -20,9 +23,13 @@ LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 @dataclass(frozen=True)
 class SparkTarget:
-    """The value of the `spark` parameter: a master, a Connect URL (`sc://…`), `connect-local…` or `active`."""
+    """The value of the `spark` parameter: a master, a Connect URL (`sc://…`), `connect-local…` or `active`.
+
+    With `is_long`, the work may take many minutes, for which a JVM may start a little later.
+    """
 
     text: str
+    is_long: bool = False
 
     @property
     def is_active(self) -> bool:
@@ -78,9 +85,14 @@ class SparkTarget:
         return self.text.removeprefix(CONNECT_LOCAL)
 
 
-def target_or_none(text: str) -> SparkTarget | None:
+def target_or_none(text: str, is_long: bool = False) -> SparkTarget | None:
     """Return where Spark runs; None for `none`, and for the default on a machine without Java."""
-    return None if reason_for_no_spark(text) else SparkTarget(text)
+    return None if reason_for_no_spark(text) else SparkTarget(text, is_long)
+
+
+def target_of_sweep(parameters: Any) -> SparkTarget | None:
+    """Return where Spark runs in a sweep, if it does. One whose tables Spark writes may have very many groups."""
+    return target_or_none(parameters.spark, is_long=is_written_by_spark(parameters))
 
 
 def reason_for_no_spark(text: str) -> str:

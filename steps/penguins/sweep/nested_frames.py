@@ -31,15 +31,17 @@ PARTITIONS_PER_TASK = 4
 
 def cluster_groups(table: SparkTable, settings: SweepSettings) -> DataFrame:
     """Return the groups as nested rows, which Spark computes whenever it looks at them."""
-    keys, frame = group_fields(settings), worker_frame(table, settings)
+    keys, frame = group_fields(settings), worker_frame(table, settings, whole_as_text=False)
     schema = nested_type(frame, settings)
     in_arrow = to_arrow_schema(schema)
 
     def cluster(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         return nested_rows(batches, settings, in_arrow)
 
-    # The order of the records in a group, below that of the keys, is that of `split_columns`.
-    order: list[Column | str] = [F.col(name).asc_nulls_last() for name in frame.columns]
+    # The order of the records in a group, below that of the keys, is that of `split_columns`, which has whole ids as text.
+    whole = [id_column(index) for index, name in enumerate(table.ids) if name in table.whole_ids]
+    fields = [F.col(name).cast("string") if name in whole else F.col(name) for name in frame.columns]
+    order: list[Column | str] = [field.asc_nulls_last() for field in fields]
     parts = frame.repartition(n_partitions(table.rows, settings.n_groups, n_parallel_tasks(frame.sparkSession)), *keys)
     return parts.sortWithinPartitions(*order).mapInArrow(cluster, schema)
 

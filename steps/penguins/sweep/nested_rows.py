@@ -29,12 +29,13 @@ MOST_GROUPS, MOST_RECORDS = 500, 50_000
 def nested_rows(batches: Iterable[pa.RecordBatch], settings: SweepSettings, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     """Cluster the groups in `batches`, and yield batches of `schema`, that of `nested_type`, with a row for each."""
     lower_priority()
-    rows = _NestedRows(settings, schema)
+    columns = pd.Index(settings.features)  # once: to make it takes longer than a data frame
+    rows = _NestedRows(settings, schema, columns)
     for records in split_groups(batches, len(group_fields(settings))):
         rows.add(records)
         if len(rows.keys) >= MOST_GROUPS or sum(rows.sizes) >= MOST_RECORDS:
             yield rows.batch()
-            rows = _NestedRows(settings, schema)
+            rows = _NestedRows(settings, schema, columns)
     if rows.keys:
         yield rows.batch()
 
@@ -64,6 +65,7 @@ class _NestedRows:
 
     settings: SweepSettings
     schema: pa.Schema
+    columns: pd.Index
     keys: list[Sequence[str]] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
     failures: list[str | None] = field(default_factory=list)
@@ -83,10 +85,10 @@ class _NestedRows:
         key = tuple(str(records.column(place)[0]) for place in range(n_keys))
         # The values lie in memory as in the frames of other sweeps, so that sums have the same last digit.
         values = np.vstack([records.column(n_keys + place).to_numpy() for place in range(n_features)])
-        X = pd.DataFrame(values.T, columns=list(settings.features))
+        X = pd.DataFrame(values.T, columns=self.columns)
         identity = records.select(range(n_keys + n_features, records.num_columns))
         with_sample = is_sampled(key, len(X), settings)
-        group, clustering = fit_records(key, X, identity.to_pandas() if with_sample else None, settings)
+        group, clustering = fit_records(key, X, _to_pandas(identity) if with_sample else None, settings)
         logged = group_without_run(group).with_rows(settings.values_of_failure)
         self.keys.append(key)
         self.sizes.append(len(X))
@@ -138,6 +140,15 @@ class _NestedRows:
         values = [_one_array(column) for column in identity.columns]
         values += [pa.concat_arrays(self.clusters), pa.concat_arrays(self.cores)]
         return _lists(kind, self.sizes, [one.cast(of.type) for one, of in zip(values, kind.value_type, strict=True)])
+
+
+def _to_pandas(identity: pa.Table) -> pd.DataFrame:
+    """Return what tells the records as `split_columns` does, which has whole numbers as text."""
+    for place, column in enumerate(identity.columns):
+        if pa.types.is_integer(column.type):
+            identity = identity.set_column(place, identity.column_names[place], column.cast(pa.string()))
+    found: pd.DataFrame = identity.to_pandas()
+    return found
 
 
 def _result_column(one: pa.Field, cells: Sequence[Any]) -> pa.Array:

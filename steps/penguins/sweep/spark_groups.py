@@ -10,6 +10,7 @@ from mlflow.utils.databricks_utils import is_in_databricks_serverless_runtime
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from penguins.cli.combinations import is_written_by_spark
 from penguins.data.auto import Column
 from penguins.data.describe_spark import describe_spark_columns
 from penguins.data.spark_checks import require_spark_degrees, require_spark_numbers
@@ -60,8 +61,7 @@ class SparkBackend(Backend):
 
     def _uri(self, parameters: Any) -> str:
         """Return where the table is. Where Spark writes the results itself, it reads a large table of this machine itself."""
-        is_written_by_spark = parameters.runs == "none" and parameters.output
-        if not is_written_by_spark or not SparkTarget(parameters.spark).is_on_this_machine:
+        if not is_written_by_spark(parameters) or not SparkTarget(parameters.spark).is_on_this_machine:
             return str(parameters.data)
         data = spark_uri(parameters.data)
         if data != parameters.data:
@@ -105,14 +105,17 @@ def _join_keys(frame: DataFrame, keys: Collection[Key], settings: SweepSettings,
     return frame.join(F.broadcast(groups), fields, how)
 
 
-def worker_frame(table: SparkTable, settings: SweepSettings) -> DataFrame:
-    """Return the table under names that Spark cannot misread: `group_0` …, `feature_0` …, `id_0` …, and `row` if it has one."""
+def worker_frame(table: SparkTable, settings: SweepSettings, whole_as_text: bool = True) -> DataFrame:
+    """Return the table under names that Spark cannot misread: `group_0` …, `feature_0` …, `id_0` …, and `row` if it has one.
+
+    With `whole_as_text`, ids that are whole numbers are text, because pandas would round those of a column with a missing one.
+    """
     groups = [F.col(quote_column(name)) for name in settings.group_by] or [F.lit(ONE_GROUP)]
     columns = [values.alias(name) for values, name in zip(groups, group_fields(settings), strict=True)]
     columns += [F.col(quote_column(name)).alias(feature_column(index)) for index, name in enumerate(settings.features)]
     if table.order:
         columns.append(F.col(quote_column(table.order)).alias(ROW))
-    as_text = table.whole_ids
+    as_text = table.whole_ids if whole_as_text else []
     for index, name in enumerate(table.ids):
         field = F.col(quote_column(name))
         columns.append((field.cast("string") if name in as_text else field).alias(id_column(index)))

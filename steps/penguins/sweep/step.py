@@ -16,7 +16,7 @@ from penguins.resume.fingerprint import step_fingerprint
 from penguins.resume.recovery import discard_run, finished_run
 from penguins.resume.step_run import step_run
 from penguins.spark.session import step_session
-from penguins.spark.target import NONE, SparkTarget, reason_for_no_spark, target_or_none
+from penguins.spark.target import NONE, SparkTarget, reason_for_no_spark, target_of_sweep
 from penguins.sweep.algorithm import HAVERSINE
 from penguins.sweep.clusters_table import reserved_columns
 from penguins.sweep.driver import run_sweep
@@ -56,7 +56,7 @@ def run_sweep_step(entry_point: str, algorithm: str, parameters: Any) -> None:
 
 def _open_backend(parameters: Any, stack: ExitStack) -> Backend:
     """Return what computes the groups. A session of Spark that it starts ends with `stack`."""
-    target, is_asked_for = target_or_none(parameters.spark), parameters.spark != NONE
+    target, is_asked_for = target_of_sweep(parameters), parameters.spark != NONE
     if target is None and is_asked_for and (is_catalog_table(parameters.output) or not is_read_here(parameters.data)):
         target = SparkTarget(parameters.spark)  # without which nothing goes: its session says what is missing
     if target is None:
