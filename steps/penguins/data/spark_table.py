@@ -272,10 +272,13 @@ class _Counts(NamedTuple):
 def _count_rows(frame: DataFrame, columns: Collection[str], names: Sequence[str], is_complete: Column) -> _Counts:
     """Count, in one pass over the table, what a step has to know of it before it begins."""
     fields = {name: F.col(quote_column(name)) for name in columns}
-    # The sum does not depend on the order of the rows, and cannot overflow as one of bigints could.
-    hashed = F.xxhash64(*fields.values()).cast("decimal(38,0)")
+    # A sum of hashes does not depend on the order of the rows. One of halves overflows beyond two billion rows at the earliest,
+    # and is missing then.
+    hashed = F.xxhash64(*fields.values())
+    halves = F.shiftright(hashed, 32), hashed.bitwiseAND(F.lit(0xFFFFFFFF))
     n_names = F.count_distinct(*[F.when(is_complete, fields[name]) for name in names]) if names else F.lit(1)
-    counts = [F.count("*"), F.count_if(is_complete), n_names, F.sum(F.when(is_complete, hashed))]
+    counts = [F.count("*"), F.count_if(is_complete), n_names, *[F.try_sum(F.when(is_complete, half)) for half in halves]]
     of_columns = [F.count_if(field.isNull()) for field in fields.values()]
-    total, rows, n_distinct, digest, *missing = frame.agg(*counts, *of_columns).collect()[0]
+    total, rows, n_distinct, high, low, *missing = frame.agg(*counts, *of_columns).collect()[0]
+    digest = ((high or 0) << 32) + (low or 0)
     return _Counts(total, rows, n_distinct, digest, dict(zip(fields, missing, strict=True)))

@@ -95,7 +95,8 @@ class _NestedRows:
         self.failures.append(group.failure or None)
         self.best.append(logged.best.params[settings.swept] if logged.best else None)
         self.doubts.append(bool(logged.best and logged.warning))
-        self.cells += [row.cells(result_columns(settings.of_algorithm))[n_keys:] for row in logged.rows]
+        columns = result_columns(settings.of_algorithm)
+        self.cells += [row.cells(columns)[n_keys:] for row in logged.rows]
         self.n_cells.append(len(logged.rows))
         self._add_records(identity, clustering)
         self.samples.append(logged_group_row(_sample_of(logged)) if with_sample else {})
