@@ -120,45 +120,52 @@ def spanning_forest(points: Distances, members: np.ndarray, core_squares: np.nda
     `spanning_tree`, and so are members and core_squares, both of shape (n,). The ends are positions in members; the edges of
     all clusters come in one list.
     """
-    clusters = np.repeat(np.arange(len(starts)), segment_sizes(starts, len(members)))
-    first_of_cluster = starts[clusters]
-    # Each two records of a cluster once, where the second one has the larger core distance.
-    first, second = ranges(first_of_cluster, np.arange(len(members)) - first_of_cluster)
-    core = core_squares[second]
-    places = np.flatnonzero(points.of_pairs(members[first], members[second]) <= core)
+    first_of_cluster = np.repeat(starts, segment_sizes(starts, len(members)))
+    # Each two records of a cluster once: `n_before` each second one, which has the larger core distance.
+    n_before = np.arange(len(members)) - first_of_cluster
+    first, second = ranges(first_of_cluster, n_before)
+    core = np.repeat(core_squares, n_before)
+    places = np.flatnonzero(points.of_pairs(members.take(first), np.repeat(members, n_before)) <= core)
     places = places[is_first(second[places])]
     children, parents = second[places], np.full(len(members), -1)
     parents[children] = first[places]
     edges = [Edges(children, parents[children], core[places])]
     roots = np.flatnonzero(parents < 0)
     if len(roots) > len(starts):
-        edges.append(_edges_between_trees(points, members, core_squares, _trees_of(parents, roots), (first, second)))
+        edges.append(_edges_between_trees(points, members, core_squares, _trees_of(parents, roots), first, n_before))
     return Edges(*[np.concatenate(arrays) for arrays in zip(*edges, strict=True)])
 
 
 def _edges_between_trees(
-    points: Distances, members: np.ndarray, core_squares: np.ndarray, trees: np.ndarray, pairs: tuple[np.ndarray, np.ndarray]
+    points: Distances,
+    members: np.ndarray,
+    core_squares: np.ndarray,
+    trees: np.ndarray,
+    first: np.ndarray,
+    n_before: np.ndarray,
 ) -> Edges:
     """Join the trees of each cluster by Kruskal's algorithm, given the tree of each record, from 0 on, cluster by cluster.
 
-    `pairs` are the positions of each two records of a cluster, sorted by the second and then the first one. Only the smallest
-    edge between two trees can belong to the result. The order of edges is that of `_smallest_edge`.
+    Each record makes pairs with those `n_before` it in its cluster, whose positions are `first`. Only the smallest edge between
+    two trees can belong to the result. The order of edges is that of `_smallest_edge`.
     """
     by_tree = np.argsort(trees, kind="stable")  # A cluster keeps its positions, and so its pairs.
-    first, second = pairs
+    second = np.repeat(np.arange(len(trees)), n_before)
     sorted_members, sorted_core, sorted_trees = members[by_tree], core_squares[by_tree], trees[by_tree]
-    weights = points.of_pairs(sorted_members[first], sorted_members[second])
-    np.maximum(weights, sorted_core[first], out=weights)
-    np.maximum(weights, sorted_core[second], out=weights)
-    of_first, of_second = sorted_trees[first], sorted_trees[second]
+    weights = points.of_pairs(sorted_members.take(first), np.repeat(sorted_members, n_before))
+    np.maximum(weights, sorted_core.take(first), out=weights)
+    np.maximum(weights, np.repeat(sorted_core, n_before), out=weights)
+    of_first = sorted_trees.take(first)
     # The smallest edge of each record to each tree before it, and of those the smallest one between two trees.
     starts = np.flatnonzero(is_first(second) | is_first(of_first))
-    of_record, trees_of_record = np.minimum.reduceat(weights, starts), of_second[starts] * len(trees) + of_first[starts]
+    of_record = np.minimum.reduceat(weights, starts)
+    tree, tree_before = sorted_trees[second[starts]], of_first[starts]
+    trees_of_record = tree * len(trees) + tree_before
     order = np.argsort(trees_of_record, kind="stable")
     firsts = np.flatnonzero(is_first(trees_of_record[order]))
     smallest = np.empty(len(starts))
     smallest[order] = np.repeat(np.minimum.reduceat(of_record[order], firsts), segment_sizes(firsts, len(starts)))
-    smallest[of_first[starts] == of_second[starts]] = -np.inf  # within a tree
+    smallest[tree == tree_before] = -np.inf  # within a tree
     kept = np.flatnonzero(weights == np.repeat(smallest, segment_sizes(starts, len(weights))))
     a, b, squares = by_tree[first[kept]], by_tree[second[kept]], weights[kept]
     return _kruskal(Edges(np.minimum(a, b), np.maximum(a, b), squares), core_squares, trees)

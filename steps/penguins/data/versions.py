@@ -54,6 +54,11 @@ def put_in_place(folder: Path, version: str, names: Sequence[str]) -> None:
         discard_version(folder, before)
 
 
+def is_in_place(folder: str, version: str, names: Sequence[str]) -> bool:
+    """Tell whether the folders `names` are there and, as far as the file system tells, those of `version`."""
+    return _current(Path(folder)) in ("", version) and all(Path(folder, name).is_dir() for name in names)
+
+
 def discard_version(folder: Path, version: str) -> None:
     """Delete a version."""
     shutil.rmtree(folder / version, ignore_errors=True)

@@ -57,11 +57,10 @@ def sample_places(key: Sequence[str], n_records: int, most: int, n_groups: int, 
 
     Of more than `MOST_GROUPS` groups, each is in it by chance. Both draws depend on the group's `key` and `seed` alone.
     """
-    of_key = hashlib.sha256(json.dumps([*key]).encode()).digest()
-    random = np.random.default_rng([seed, int.from_bytes(of_key)])
-    if random.random() * n_groups >= MOST_GROUPS:
+    of_key = int.from_bytes(hashlib.sha256(json.dumps([seed, *key]).encode()).digest())
+    if of_key * n_groups >= MOST_GROUPS << 256:
         return None
-    return np.sort(random.choice(n_records, min(most, n_records), replace=False))
+    return np.sort(np.random.default_rng(of_key).choice(n_records, min(most, n_records), replace=False))
 
 
 def measured_places(n_records: int, seed: int) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
 from zipfile import ZIP_DEFLATED
@@ -150,7 +150,10 @@ class SweepFit:
             )
             for outcome, clustering in zip(self.outcomes, self.clusterings, strict=True)
         ]
-        return choose(candidates, select_by, min_coverage, self.algorithm.words, self.X)
+        words = self.algorithm.words
+        if self.proposals:  # then a warning that recommends to let the values be proposed is of no use
+            words = replace(words, other_values=f"other values of {words.swept}")
+        return choose(candidates, select_by, min_coverage, words, self.X)
 
     def _fixed(self, outcome: Outcome) -> tuple[float, ...]:
         return tuple(outcome.params[name] for name in self.algorithm.fixed)

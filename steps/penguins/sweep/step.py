@@ -12,6 +12,7 @@ from penguins.data.checks import columns_in_use, require_other_names, require_po
 from penguins.data.locate import is_read_here, table_digest
 from penguins.data.output import Output, find_output, require_uploads
 from penguins.data.resolve import resolve_columns
+from penguins.data.versions import is_in_place
 from penguins.resume.fingerprint import step_fingerprint
 from penguins.resume.recovery import discard_run, finished_run
 from penguins.resume.step_run import step_run
@@ -26,7 +27,7 @@ from penguins.sweep.log_runs import end_open_runs
 from penguins.sweep.results import SweepResults, result_columns
 from penguins.sweep.resume import finished_groups
 from penguins.sweep.settings import MOST_CHILD_RUNS, SweepSettings
-from penguins.sweep.tables import SAMPLE, TABLES, TABLES_TAG
+from penguins.sweep.tables import CLUSTERS, RESULTS, SAMPLE, TABLES, TABLES_TAG
 from penguins.sweep.terminal import result_lines, sample_lines
 from penguins.text import count, print_lines
 from penguins.tracking.conclusion import ANSWER, print_end, report_of, score_of
@@ -88,6 +89,9 @@ def _sweep_or_show(
     settings, finished = settings_for_groups(settings, groups.table.n_names), None
     if parameters.resume:
         finished = finished_run(run.info.experiment_id, step_fingerprint(entry_point, parameters, groups.table.digest))
+    if finished and output.kind == "folder" and not is_in_place(output.address, finished.info.run_id, (RESULTS, CLUSTERS)):
+        print_lines(f"resume: starts afresh: the tables of the run {finished.info.run_id} are not in {output.address} any more")
+        finished = None
     if finished:
         print_finished_sweep(finished, parameters, settings)
     elif settings.runs == "none" and output.kind != "artifact" and groups.table.whole is None:

@@ -1,5 +1,6 @@
 """The tables of a sweep at its `output`: the same whoever writes them, whole or not at all, each group and record once."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -135,6 +136,22 @@ def test_of_very_many_groups_the_run_holds_counts_and_a_sample(
     assert step(dbscan_sweep, **parameters, runs="none", output="out", resume=True) == 0
     assert line in capfd.readouterr().out
     assert len(sweeps(store)) == 1
+
+
+@pytest.mark.parametrize("runs", ["none", "groups"])
+def test_a_finished_sweep_whose_tables_are_gone_is_swept_again(
+    store: Store, parameters: dict[str, Any], step: Steps, capfd: pytest.CaptureFixture[str], runs: str
+) -> None:
+    assert step(dbscan_sweep, **parameters, runs=runs, output="out") == 0
+    run = store.only("dbscan_sweep")
+    before = read("out", "results", "site", "eps").drop(columns="model_path")
+    shutil.rmtree("out")
+    assert step(dbscan_sweep, **parameters, runs=runs, output="out", resume=True) == 0
+    assert f"resume: starts afresh: the tables of the run {run.info.run_id} are not in" in capfd.readouterr().out
+    pd.testing.assert_frame_equal(read("out", "results", "site", "eps").drop(columns="model_path"), before)
+    assert step(dbscan_sweep, **parameters, runs=runs, output="out", resume=True) == 0
+    assert "nothing is left to do" in capfd.readouterr().out
+    assert len(sweeps(store)) == 2
 
 
 def test_a_large_parquet_table_of_this_machine_is_read_by_spark(

@@ -110,6 +110,13 @@ def test_every_eps_is_tried_with_every_min_samples(records: pd.DataFrame) -> Non
         assert (model.min_samples, model.labels_.tolist()) == (outcome.min_samples, plain.labels_.tolist())
 
 
+@pytest.mark.parametrize(("eps", "remedy"), [((5.0, 9.0), ", for example eps=auto"), (Auto(), "")])
+def test_only_a_sweep_of_given_values_recommends_proposed_ones(eps: Auto | tuple[float, ...], remedy: str) -> None:
+    evenly_spaced = np.arange(40.0)[:, None]
+    warning = sweep(evenly_spaced, eps, min_samples=3).choose("stability", 0.5).warning
+    assert warning.endswith(f"other values of eps{remedy}")
+
+
 def test_an_automatic_grid_is_that_of_each_min_samples(records: pd.DataFrame) -> None:
     found = sweep(records, Auto(12), (3, 8))
     assert [proposal.fixed for proposal in found.proposals] == [{"min_samples": 3}, {"min_samples": 8}]
