@@ -40,7 +40,7 @@ def nested_rows(batches: Iterable[pa.RecordBatch], settings: SweepSettings, sche
         yield rows.batch()
 
 
-def split_groups(batches: Iterable[pa.RecordBatch], n_keys: int) -> Iterator[pa.Table]:
+def split_groups(batches: Iterable[pa.RecordBatch], n_keys: int) -> Iterator[pa.RecordBatch]:
     """Yield the records of each group; the first `n_keys` columns hold its key, and its records follow one another."""
     pending: list[pa.RecordBatch] = []
     for batch in batches:
@@ -52,11 +52,15 @@ def split_groups(batches: Iterable[pa.RecordBatch], n_keys: int) -> Iterator[pa.
             is_first[0] = any(before[-1] != values[0] for before, values in zip(pending[-1].columns, keys, strict=False))
         for start, end in pairwise([0, *np.flatnonzero(is_first[1:]) + 1, batch.num_rows]):
             if pending and is_first[start : start + 1].any():
-                yield pa.Table.from_batches(pending)
+                yield _one_batch(pending)
                 pending = []
             pending += [batch.slice(start, end - start)] if end > start else []
     if pending:
-        yield pa.Table.from_batches(pending)
+        yield _one_batch(pending)
+
+
+def _one_batch(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+    return batches[0] if len(batches) == 1 else pa.Table.from_batches(batches).combine_chunks().to_batches()[0]
 
 
 @dataclass
@@ -73,12 +77,12 @@ class _NestedRows:
     doubts: list[bool] = field(default_factory=list)
     cells: list[list[Any]] = field(default_factory=list)
     n_cells: list[int] = field(default_factory=list)
-    identities: list[pa.Table] = field(default_factory=list)
+    identities: list[pa.RecordBatch] = field(default_factory=list)
     clusters: list[pa.Array] = field(default_factory=list)
     cores: list[pa.Array] = field(default_factory=list)
     samples: list[dict[str, Any]] = field(default_factory=list)
 
-    def add(self, records: pa.Table) -> None:
+    def add(self, records: pa.RecordBatch) -> None:
         """Cluster a group and add its row."""
         settings = self.settings
         n_keys, n_features = len(settings.group_columns), len(settings.features)
@@ -86,7 +90,7 @@ class _NestedRows:
         # The values lie in memory as in the frames of other sweeps, so that sums have the same last digit.
         values = np.vstack([records.column(n_keys + place).to_numpy() for place in range(n_features)])
         X = pd.DataFrame(values.T, columns=self.columns)
-        identity = records.select(range(n_keys + n_features, records.num_columns))
+        identity = records.select(list(range(n_keys + n_features, records.num_columns)))
         with_sample = is_sampled(key, len(X), settings)
         group, clustering = fit_records(key, X, _to_pandas(identity) if with_sample else None, settings)
         logged = group_without_run(group).with_rows(settings.values_of_failure)
@@ -101,7 +105,7 @@ class _NestedRows:
         self._add_records(identity, clustering)
         self.samples.append(logged_group_row(_sample_of(logged)) if with_sample else {})
 
-    def _add_records(self, identity: pa.Table, clustering: Clustering | None) -> None:
+    def _add_records(self, identity: pa.RecordBatch, clustering: Clustering | None) -> None:
         n_records = self.sizes[-1]
         self.identities.append(identity)
         labels, core = (None, None) if clustering is None else (clustering.labels, clustering.core)
@@ -137,13 +141,12 @@ class _NestedRows:
 
     def _records(self) -> pa.Array:
         kind = self.schema.field("records").type
-        identity = pa.concat_tables(self.identities)
-        values = [_one_array(column) for column in identity.columns]
+        values = [pa.concat_arrays(of_groups) for of_groups in zip(*[one.columns for one in self.identities], strict=True)]
         values += [pa.concat_arrays(self.clusters), pa.concat_arrays(self.cores)]
         return _lists(kind, self.sizes, [one.cast(of.type) for one, of in zip(values, kind.value_type, strict=True)])
 
 
-def _to_pandas(identity: pa.Table) -> pd.DataFrame:
+def _to_pandas(identity: pa.RecordBatch) -> pd.DataFrame:
     """Return what tells the records as `split_columns` does, which has whole numbers as text."""
     for place, column in enumerate(identity.columns):
         if pa.types.is_integer(column.type):
@@ -154,10 +157,6 @@ def _to_pandas(identity: pa.Table) -> pd.DataFrame:
 
 def _result_column(one: pa.Field, cells: Sequence[Any]) -> pa.Array:
     return pa.array([cell == "true" for cell in cells] if pa.types.is_boolean(one.type) else cells, one.type)
-
-
-def _one_array(column: pa.ChunkedArray) -> pa.Array:
-    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
 
 
 def _lists(kind: pa.ListType, sizes: Sequence[int], values: Sequence[pa.Array]) -> pa.Array:

@@ -141,8 +141,10 @@ def _chosen(result: dict[str, Any], row: Any) -> ChosenClustering | None:
     if not result.get("chosen"):
         return None
     with pa.ipc.open_stream(row["records"]) as stream:
-        records = stream.read_all().to_pandas(ignore_metadata=True)
-    records = records.astype({CLUSTER: "Int64", IS_CORE: "boolean"})
+        table = stream.read_all()
+    records = table.drop_columns([CLUSTER, IS_CORE]).to_pandas(ignore_metadata=True)
+    for name, kind in ((CLUSTER, pd.Int64Dtype()), (IS_CORE, pd.BooleanDtype())):
+        records[name] = kind.__from_arrow__(table[name])  # type: ignore[union-attr]  # the stubs lack it
     nearest = nearest_from_bytes(row["router"]) if row["router"] else None
     evidence = result["chosen"].pop("evidence")
     found = evidence_from_lists(**evidence) if evidence else None
