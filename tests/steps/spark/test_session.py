@@ -114,14 +114,14 @@ def test_a_failure_in_a_secured_session_of_somebody_else_is_not_taken_for_the_en
     assert raised.value is error
 
 
-def output_in_another_process(target: str, code: str = "pass", **variables: str) -> str:
+def output_in_another_process(target: SparkTarget, code: str = "pass", **variables: str) -> str:
     """Run `code` with the `session` of `target` in a process of its own, and return the reason why that fails."""
     script = f"""
 from penguins.errors import WorkError
 from penguins.spark.session import spark_session
 from penguins.spark.target import SparkTarget
 try:
-    with spark_session(SparkTarget({target!r})) as session:
+    with spark_session({target!r}) as session:
         {code}
 except WorkError as error:
     print(error)
@@ -144,12 +144,12 @@ def test_a_jvm_that_does_not_start_is_reported_with_the_line_that_says_why(tmp_p
     submit.parent.mkdir()
     submit.write_text(f"#!/bin/sh\nprintf '{printed}'\nexit 1\n")
     submit.chmod(0o755)
-    output = output_in_another_process("spark://127.0.0.1:1", SPARK_HOME=str(tmp_path))
+    output = output_in_another_process(SparkTarget("spark://127.0.0.1:1"), SPARK_HOME=str(tmp_path))
     assert output == f"Spark could not be started at 'spark://127.0.0.1:1': {reason}\n"
 
 
 def test_a_driver_that_is_too_small_for_spark_is_reported_in_one_line() -> None:
-    output = output_in_another_process("local[1]", SPARK_DRIVER_MEMORY="200m")
+    output = output_in_another_process(SparkTarget("local[1]"), SPARK_DRIVER_MEMORY="200m")
     assert output.startswith("Spark could not be started at 'local[1]': ")
     assert "System memory" in output
     assert output.count("\n") == 1
@@ -157,7 +157,7 @@ def test_a_driver_that_is_too_small_for_spark_is_reported_in_one_line() -> None:
 
 def test_a_driver_without_memory_ends_with_a_line_that_says_what_to_do() -> None:
     code = """session.range(1).selectExpr("repeat('x', 1000000000) AS text").collect()"""
-    assert output_in_another_process("local[1]", code, SPARK_DRIVER_MEMORY="512m") == f"{OUT_OF_MEMORY}\n"
+    assert output_in_another_process(SparkTarget("local[1]"), code, SPARK_DRIVER_MEMORY="512m") == f"{OUT_OF_MEMORY}\n"
 
 
 def test_the_workers_see_no_variable_that_holds_a_url_with_a_secret() -> None:
@@ -169,7 +169,7 @@ def test_the_workers_see_no_variable_that_holds_a_url_with_a_secret() -> None:
         read = lambda _: {{name: __import__("os").environ.get(name) for name in {sorted(names)}}}
         print(session.sparkContext.parallelize([0], 1).map(read).first())
     """
-    seen = ast.literal_eval(output_in_another_process("local[1]", code.strip(), **names))
+    seen = ast.literal_eval(output_in_another_process(SparkTarget("local[1]"), code.strip(), **names))
     assert seen == names | {"MLFLOW_TRACKING_URI": "", "TABLE_URL": ""}
 
 
@@ -182,4 +182,12 @@ def test_the_workers_see_no_variable_that_holds_a_url_with_a_secret() -> None:
 )
 def test_the_end_of_a_jvm_is_noticed_while_its_connections_are_still_open(owner: str, expected: str) -> None:
     code = f"from pyspark import SparkContext; SparkContext._gateway.proc.kill(); {owner}raise ValueError('x')"
-    assert output_in_another_process("local[1]", code).startswith(expected)
+    assert output_in_another_process(SparkTarget("local[1]"), code).startswith(expected)
+
+
+@pytest.mark.parametrize("is_long", [False, True])
+def test_only_the_jvm_of_long_work_has_the_compiler_for_it(is_long: bool) -> None:
+    code = "print(session._jvm.java.lang.management.ManagementFactory.getRuntimeMXBean().getInputArguments())"
+    options = output_in_another_process(SparkTarget("local[1]", is_long), code)
+    assert "-XX:+UseSerialGC" in options
+    assert ("-XX:TieredStopAtLevel=1" in options) is not is_long

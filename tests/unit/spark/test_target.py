@@ -1,10 +1,11 @@
 """The `spark` parameter: every form that its rule admits answers every question."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from penguins.spark.target import REMOTE, SparkTarget, reason_for_no_spark, target_or_none
+from penguins.spark.target import REMOTE, SparkTarget, reason_for_no_spark, target_of_sweep, target_or_none
 
 HERE, BACKGROUND, CONNECT, JAVA = "is_on_this_machine", "starts_jvm_in_background", "is_connect", "needs_java"
 QUESTIONS = {HERE, BACKGROUND, CONNECT, JAVA, "is_active", "is_connect_local", "is_local_cluster", "has_local_connect_server"}
@@ -90,3 +91,11 @@ def test_only_none_and_the_default_without_java_do_without_spark(
     assert reason_for_no_spark(text).startswith(reason)
     assert bool(reason_for_no_spark(text)) == bool(reason)
     assert target_or_none(text) == (None if reason else SparkTarget(text))
+
+
+@pytest.mark.parametrize(
+    ("runs", "output", "is_long"), [("none", "out", True), ("none", "", False), ("groups", "out", False), ("auto", "", False)]
+)
+def test_only_a_sweep_whose_tables_spark_writes_is_expected_to_be_long(runs: str, output: str, is_long: bool) -> None:
+    parameters = SimpleNamespace(spark="local[2]", runs=runs, output=output)
+    assert target_of_sweep(parameters) == SparkTarget("local[2]", is_long)
