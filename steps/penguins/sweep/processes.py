@@ -7,7 +7,7 @@ import sys
 import time
 import warnings
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from threading import Thread
@@ -27,6 +27,8 @@ N_PROCESSES = "LOKY_MAX_CPU_COUNT"
 LESS_MEMORY = (
     f"let fewer groups be computed at the same time, with {N_PROCESSES}=1 in the environment, or give the machine more memory"
 )
+# How long an input takes at most to get into the queue of the processes.
+LONGEST_WAIT_S = 5
 # How the pool names the ends of its processes, as in {SIGKILL(-9)}.
 ENDED_BY = re.compile(r"\{(.*)\}")
 I = TypeVar("I")  # noqa: E741  # an input
@@ -60,7 +62,7 @@ def results_of_processes(function: Callable[[I], R], inputs: Sequence[Callable[[
                 del at_work[place]
             except BrokenProcessPool as error:
                 raise_if_interrupted()  # a signal to all processes has ended these
-                pool.shutdown(kill_workers=True)
+                _end_pool(pool, at_work.values())
                 lost = [place for place, future in at_work.items() if future.exception()]
                 yield from (future.result() for place, future in at_work.items() if place not in lost)
                 if repeated.intersection(lost):
@@ -73,7 +75,7 @@ def results_of_processes(function: Callable[[I], R], inputs: Sequence[Callable[[
             else:
                 yield result
     finally:
-        pool.shutdown(kill_workers=True)
+        _end_pool(pool, at_work.values())
 
 
 def _start_pool(function: Callable[[I], R], n: int) -> ProcessPoolExecutor:
@@ -81,6 +83,14 @@ def _start_pool(function: Callable[[I], R], n: int) -> ProcessPoolExecutor:
     # Arithmetic in several threads would only take the cores from the other processes.
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     return ProcessPoolExecutor(n, initializer=_begin_process, initargs=(function, os.getpid()), env=threads)
+
+
+def _end_pool(pool: ProcessPoolExecutor, at_work: Iterable[Future[Any]]) -> None:
+    """End the processes, once what is at work is in their queue: over the rest, the thread of the pool would fail."""
+    until = time.monotonic() + LONGEST_WAIT_S
+    while time.monotonic() < until and not all(one.running() or one.done() for one in at_work):
+        time.sleep(0.01)
+    pool.shutdown(kill_workers=True)
 
 
 def _begin_process(function: Callable[[Any], Any], parent: int) -> None:
